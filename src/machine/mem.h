@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * mem.h: guest RAM and the address map of it.
+ *
+ * RAM is aligned to 2 MiB and the process's own, so that the host backs it with
+ * huge pages: hosts as they come do so for anonymous memory only, and a guest's
+ * first touch of each page costs 100 times fewer faults. Memory that others are
+ * to map as well is one memfd per region, on request. Guest addresses are
+ * checked here and nowhere else.
+ *
+ * Threads: add and remove on the control thread with vCPUs stopped; the rest
+ *          from any thread.
+ */
+#ifndef VSR_MACHINE_MEM_H
+#define VSR_MACHINE_MEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <glib.h>
+
+#include "engine/engine.h"
+
+typedef struct vsr_mem vsr_mem;
+
+typedef struct {
+    bool hugepages; /* memfd from hugetlbfs, 2 MiB pages; shared */
+    bool shared;    /* a memfd */
+    bool prealloc;  /* touch every page now */
+    bool locked;    /* mlock */
+    bool no_thp;    /* do not advise transparent huge pages */
+} vsr_mem_options;
+
+vsr_mem *vsr_mem_new(const vsr_engine_ops *engine, vsr_engine_vm *vm);
+void vsr_mem_free(vsr_mem *mem);
+
+/* Allocate `len` bytes (page multiple) and map them at `gpa`. `name` is for
+ * /proc and errors. readonly: ROM, filled through
+ * vsr_mem_rom_write(). RESOURCE if the host has not that much. */
+bool vsr_mem_add_ram(vsr_mem *mem, const char *name, uint64_t gpa, uint64_t len,
+                     bool readonly, const vsr_mem_options *options,
+                     GError **error);
+/* The second half of a region whose first half is at another address: the PCI
+ * hole splits one RAM block in two. Maps [offset, offset+len) of `name`, which
+ * is shared, and whose memfd grows where that lies beyond its end. */
+bool vsr_mem_add_alias(vsr_mem *mem, const char *name, uint64_t offset,
+                       uint64_t gpa, uint64_t len, GError **error);
+
+/* Whole range or nothing: 0, or -EFAULT when any byte is not RAM (or, for
+ * write, read-only). Marks pages dirty and drops code decoded from them. */
+int vsr_mem_read(vsr_mem *mem, uint64_t gpa, void *to, uint64_t len);
+int vsr_mem_write(vsr_mem *mem, uint64_t gpa, const void *from, uint64_t len);
+/* The host address of a range inside one region, or NULL (also for ROM).
+ * Whoever writes through it calls vsr_mem_written() afterwards. */
+void *vsr_mem_map(vsr_mem *mem, uint64_t gpa, uint64_t len);
+void vsr_mem_written(vsr_mem *mem, uint64_t gpa, uint64_t len);
+/* Control, machine stopped: also into ROM. */
+int vsr_mem_rom_write(vsr_mem *mem, uint64_t gpa, const void *from,
+                      uint64_t len);
+/* Control, machine stopped: all RAM reads as zero again, given back to the host. */
+int vsr_mem_clear(vsr_mem *mem);
+
+uint64_t vsr_mem_ram_bytes(const vsr_mem *mem);
+/* Calls fn for each region in order of address; fd is -1 where the memory is
+ * not shared. */
+typedef bool vsr_mem_visit(uint64_t gpa, uint64_t len, bool readonly, int fd,
+                           uint64_t fd_offset, void *host, void *opaque);
+bool vsr_mem_foreach(vsr_mem *mem, vsr_mem_visit *fn, void *opaque);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * acpi_aml.h: writes AML byte code and resource descriptors.
+ *
+ * Package lengths are filled in when a scope is closed, so code is written in
+ * the order it reads in ASL.
+ *
+ * Spec: ACPI 6.5, 20.2 "AML Grammar Definition", 6.4 "Resource Data Types for
+ *       ACPI".
+ */
+#ifndef VSR_MACHINE_X86_ACPI_AML_H
+#define VSR_MACHINE_X86_ACPI_AML_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <glib.h>
+
+typedef GByteArray vsr_aml;
+
+/* What open functions return and vsr_aml_close() takes. */
+typedef size_t vsr_aml_mark;
+
+vsr_aml_mark vsr_aml_open_scope(vsr_aml *aml, const char *path);
+vsr_aml_mark vsr_aml_open_device(vsr_aml *aml, const char *name);
+vsr_aml_mark vsr_aml_open_method(vsr_aml *aml, const char *name, uint8_t args);
+vsr_aml_mark vsr_aml_open_package(vsr_aml *aml, uint8_t count);
+void vsr_aml_close(vsr_aml *aml, vsr_aml_mark mark);
+
+/* Name (name, <what is written next>). Paths: "_HID", "\\_S5", "\\_SB". */
+void vsr_aml_name(vsr_aml *aml, const char *path);
+void vsr_aml_path(vsr_aml *aml, const char *path);
+void vsr_aml_int(vsr_aml *aml, uint64_t value);
+void vsr_aml_string(vsr_aml *aml, const char *text);
+void vsr_aml_eisa_id(vsr_aml *aml, const char *id); /* "PNP0501" */
+void vsr_aml_buffer(vsr_aml *aml, const void *data, size_t len);
+void vsr_aml_op(vsr_aml *aml, uint8_t op); /* ReturnOp, Arg3Op … */
+
+enum { VSR_AML_RETURN = 0xa4, VSR_AML_ARG3 = 0x6b };
+
+/* Resource templates: descriptors into an array of their own, then _CRS. */
+void vsr_aml_res_io(GByteArray *res, uint16_t base, uint8_t len);
+void vsr_aml_res_irq(GByteArray *res, uint8_t irq); /* ISA: edge, high */
+void vsr_aml_res_mem32(GByteArray *res, uint32_t base, uint32_t len);
+/* Extended interrupt: level, active high, shared. */
+void vsr_aml_res_interrupt(GByteArray *res, uint32_t gsi);
+/* Windows a bridge hands down. */
+void vsr_aml_res_bus(GByteArray *res, uint16_t first, uint16_t last);
+void vsr_aml_res_io_window(GByteArray *res, uint16_t first, uint16_t last);
+void vsr_aml_res_mem_window32(GByteArray *res, uint32_t base, uint32_t len);
+void vsr_aml_res_mem_window64(GByteArray *res, uint64_t base, uint64_t len);
+/* Name (_CRS, ResourceTemplate () { res }); empties and frees `res`. */
+void vsr_aml_crs(vsr_aml *aml, GByteArray *res);
+
+#endif

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* acpi_dsdt.h: the AML of the board's devices, without the table header. */
+#ifndef VSR_MACHINE_X86_ACPI_DSDT_H
+#define VSR_MACHINE_X86_ACPI_DSDT_H
+
+#include "machine/x86/acpi_aml.h"
+#include "machine/x86/board.h"
+
+/* phys_bits: where the 64-bit PCI window may end. */
+void vsr_acpi_dsdt(vsr_aml *aml, const vsr_board *board, uint32_t phys_bits);
+
+#endif
