@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * domain_complete.c: the defaults of a domain's configuration, then the checks
+ * that need no host and no engine.
+ *
+ * Threads: any.
+ */
+#include "conf/domain_conf.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/util.h"
+
+/* Text that can stand in XML: UTF-8 without control characters other than tab
+ * and line ends, at most `max` bytes. */
+static bool check_text(const char *what, const char *text, size_t max,
+                       GError **error)
+{
+    size_t len = text ? strlen(text) : 0;
+
+    if (len > max)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<%s> has %zu bytes, %zu at the most", what, len, max);
+    if (len > 0 && !g_utf8_validate(text, (gssize)len, NULL))
+        return vsr_fail(error, VISOR_ERR_CONFIG, "<%s> is not UTF-8", what);
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        /* U+FFFE and U+FFFF are no characters of XML either. */
+        bool is_nonchar = c == 0xef && (unsigned char)text[i + 1] == 0xbf &&
+                          (unsigned char)text[i + 2] >= 0xbe;
+
+        if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || is_nonchar)
+            return vsr_fail(error, VISOR_ERR_CONFIG,
+                            "<%s> has a character that XML cannot hold, at "
+                            "byte %zu",
+                            what, i);
+    }
+    return true;
+}
+
+/* A path or a word: it will stand in messages, which have one line. */
+static bool check_line(const char *what, const char *text, size_t max,
+                       GError **error)
+{
+    if (!check_text(what, text, max, error))
+        return false;
+    for (const char *p = text; p && *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            return vsr_fail(error, VISOR_ERR_CONFIG,
+                            "<%s> has a control character, number %d", what,
+                            (unsigned char)*p);
+    return true;
+}
+
+static bool check_path(const char *what, const char *path, GError **error)
+{
+    if (!path)
+        return true;
+    if (!check_line(what, path, VSR_TEXT_MAX, error))
+        return false;
+    if (path[0] != '/')
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<%s> '%s' is not an absolute path", what, path);
+    return true;
+}
+
+static bool complete_memory(vsr_domain_conf *conf, GError **error)
+{
+    if (conf->memory_kib == 0)
+        conf->memory_kib = conf->current_memory_kib;
+    if (conf->current_memory_kib == 0)
+        conf->current_memory_kib = conf->memory_kib;
+
+    if (conf->memory_kib == 0)
+        return vsr_fail(error, VISOR_ERR_CONFIG, "<memory> is missing");
+    if (conf->memory_kib < VSR_MEMORY_MIN_KIB)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<memory> is %" G_GUINT64_FORMAT
+                        " KiB, at least %" G_GUINT64_FORMAT " KiB are needed",
+                        conf->memory_kib, VSR_MEMORY_MIN_KIB);
+    if (conf->memory_kib > VSR_MEMORY_MAX_KIB)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<memory> is %" G_GUINT64_FORMAT
+                        " KiB, at most %" G_GUINT64_FORMAT " KiB are possible",
+                        conf->memory_kib, VSR_MEMORY_MAX_KIB);
+    if (conf->current_memory_kib > conf->memory_kib)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<currentMemory> is %" G_GUINT64_FORMAT
+                        " KiB, more than <memory> with %" G_GUINT64_FORMAT
+                        " KiB",
+                        conf->current_memory_kib, conf->memory_kib);
+    if (conf->current_memory_kib < VSR_MEMORY_MIN_KIB)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<currentMemory> is %" G_GUINT64_FORMAT
+                        " KiB, at least %" G_GUINT64_FORMAT " KiB are needed",
+                        conf->current_memory_kib, VSR_MEMORY_MIN_KIB);
+    return true;
+}
+
+static bool complete_cpu(vsr_domain_conf *conf, GError **error)
+{
+    if (conf->vcpus_max == 0 || conf->vcpus_max > VSR_VCPUS_MAX)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<vcpu> is %u, 1 to %d are possible", conf->vcpus_max,
+                        (int)VSR_VCPUS_MAX);
+    if (conf->vcpus == 0)
+        conf->vcpus = conf->vcpus_max;
+    if (conf->vcpus > conf->vcpus_max)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<vcpu current='%u'> is more than the maximum, %u",
+                        conf->vcpus, conf->vcpus_max);
+
+    if (conf->cpu.mode == VSR_CPU_DEFAULT)
+        conf->cpu.mode = conf->cpu.model ? VSR_CPU_CUSTOM : VSR_CPU_MAXIMUM;
+    if (conf->cpu.mode == VSR_CPU_CUSTOM && !conf->cpu.model)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<cpu mode='custom'> needs a <model>");
+    if (conf->cpu.mode != VSR_CPU_CUSTOM && conf->cpu.model)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<cpu>: a <model> ('%s') goes with mode='custom' only",
+                        conf->cpu.model);
+    if (!check_line("model", conf->cpu.model, VSR_NAME_MAX, error))
+        return false;
+
+    if (conf->cpu.topology) {
+        uint64_t n = (uint64_t)conf->cpu.sockets * conf->cpu.dies;
+
+        /* Each factor is checked before it can overflow the product. */
+        if (n > VSR_VCPUS_MAX || conf->cpu.cores > VSR_VCPUS_MAX ||
+            conf->cpu.threads > VSR_VCPUS_MAX ||
+            n * conf->cpu.cores * conf->cpu.threads != conf->vcpus_max)
+            return vsr_fail(error, VISOR_ERR_CONFIG,
+                            "<topology>: %u sockets, %u dies, %u cores, %u "
+                            "threads do not make the %u of <vcpu>",
+                            conf->cpu.sockets, conf->cpu.dies, conf->cpu.cores,
+                            conf->cpu.threads, conf->vcpus_max);
+    }
+
+    for (guint i = 0; i < conf->cpu.features->len; i++) {
+        const vsr_feature_conf *f =
+            &g_array_index(conf->cpu.features, vsr_feature_conf, i);
+
+        if (!f->name || !*f->name)
+            return vsr_fail(error, VISOR_ERR_CONFIG,
+                            "<feature> has an empty name");
+        if (!check_line("feature", f->name, VSR_NAME_MAX, error))
+            return false;
+        for (guint j = 0; j < i; j++)
+            if (strcmp(f->name,
+                       g_array_index(conf->cpu.features, vsr_feature_conf, j)
+                           .name) == 0)
+                return vsr_fail(error, VISOR_ERR_CONFIG,
+                                "<feature name='%s'> is given twice", f->name);
+    }
+    return true;
+}
+
+static bool complete_os(vsr_domain_conf *conf, GError **error)
+{
+    if (!check_path("loader", conf->os.loader, error) ||
+        !check_path("kernel", conf->os.kernel, error) ||
+        !check_path("initrd", conf->os.initrd, error) ||
+        !check_text("cmdline", conf->os.cmdline, VSR_CONF_CMDLINE_MAX, error))
+        return false;
+    if (!conf->os.kernel && !conf->os.loader)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<os> has neither <kernel> nor <loader>: there is "
+                        "nothing to boot");
+    if (conf->os.kernel && conf->os.loader)
+        return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
+                        "<os> has <kernel> and <loader>: starting a kernel "
+                        "through firmware is not supported, give one");
+    if (!conf->os.kernel && (conf->os.initrd || conf->os.cmdline))
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<os>: <%s> goes with <kernel> only",
+                        conf->os.initrd ? "initrd" : "cmdline");
+    if (!conf->features.acpi)
+        return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
+                        "<features>: a machine without <acpi/> is not "
+                        "supported, it could not be told to power off");
+    if (!conf->features.apic)
+        return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
+                        "<features>: a machine without <apic/> is not "
+                        "supported");
+    return true;
+}
+
+static bool check_serial(const vsr_char_conf *chr, GError **error)
+{
+    bool needs_path = chr->kind == VSR_CHAR_FILE || chr->kind == VSR_CHAR_UNIX;
+
+    if (needs_path && !chr->path)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<serial> of port %u needs a <source path='…'/>",
+                        chr->port);
+    if (!needs_path && chr->kind != VSR_CHAR_PTY && chr->path)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<serial> of port %u takes no <source path='%s'/>",
+                        chr->port, chr->path);
+    return check_path("source path", chr->path, error);
+}
+
+static bool complete_serials(vsr_domain_conf *conf, GError **error)
+{
+    bool taken[VSR_SERIALS_MAX] = { false };
+
+    if (conf->serials->len > VSR_SERIALS_MAX)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<devices> has %u <serial>, %d at the most",
+                        conf->serials->len, (int)VSR_SERIALS_MAX);
+    for (guint i = 0; i < conf->serials->len; i++) {
+        vsr_char_conf *c = &g_array_index(conf->serials, vsr_char_conf, i);
+
+        if (!c->port_given)
+            continue;
+        if (c->port >= VSR_SERIALS_MAX)
+            return vsr_fail(error, VISOR_ERR_CONFIG,
+                            "<serial>: port %u is none of 0 to %d", c->port,
+                            VSR_SERIALS_MAX - 1);
+        if (taken[c->port])
+            return vsr_fail(error, VISOR_ERR_CONFIG,
+                            "<serial>: port %u is given twice", c->port);
+        taken[c->port] = true;
+    }
+    for (guint i = 0; i < conf->serials->len; i++) {
+        vsr_char_conf *c = &g_array_index(conf->serials, vsr_char_conf, i);
+
+        if (!c->port_given) {
+            for (c->port = 0; taken[c->port];)
+                c->port++;
+            taken[c->port] = true;
+            c->port_given = true;
+        }
+        if (!check_serial(c, error))
+            return false;
+    }
+    conf->console = conf->serials->len > 0;
+    return true;
+}
+
+bool vsr_domain_conf_complete(vsr_domain_conf *conf, GError **error)
+{
+    if (!conf->name)
+        return vsr_fail(error, VISOR_ERR_CONFIG, "<name> is missing");
+    if (!vsr_name_check(conf->name, error) ||
+        !check_text("name", conf->name, VSR_NAME_MAX, error))
+        return false;
+    if (!conf->uuid[0])
+        vsr_uuid_new(conf->uuid);
+    if (!check_line("title", conf->title, VSR_TEXT_MAX, error) ||
+        !check_text("description", conf->description, VSR_TEXT_MAX, error) ||
+        !check_text("metadata", conf->metadata, VSR_METADATA_MAX, error))
+        return false;
+    return complete_memory(conf, error) && complete_cpu(conf, error) &&
+           complete_os(conf, error) && complete_serials(conf, error);
+}
