@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * build.c: a machine from a configuration, step by step; whatever fails, the
+ * caller takes down what is there with vmm_teardown(), and the error names the
+ * step.
+ *
+ * Threads: the control thread.
+ */
+#include "vmm/vmm_state.h"
+
+#include <inttypes.h>
+
+#include "base/error.h"
+#include "base/util.h"
+#include "machine/x86/cpu_model.h"
+
+static bool check_engine(vsr_vmm *vmm, GError **error)
+{
+    const vsr_domain_conf *conf = vmm->conf;
+    vsr_engine_caps caps = { 0 };
+
+    if (!vmm->engine->caps(&caps, error))
+        return false;
+    if (conf->vcpus_max > caps.max_vcpus)
+        return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
+                        "<vcpu> is %u, engine '%s' has %u at the most",
+                        conf->vcpus_max, vmm->engine->name, caps.max_vcpus);
+    if (caps.max_memory && conf->memory_kib > caps.max_memory / VSR_KIB)
+        return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
+                        "<memory> is %" PRIu64 " KiB, engine '%s' has %" PRIu64
+                        " KiB at the most",
+                        conf->memory_kib, vmm->engine->name,
+                        caps.max_memory / VSR_KIB);
+    if (conf->clock.timers & VSR_TIMER_KVMCLOCK && !caps.kvmclock)
+        return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
+                        "<timer name='kvmclock'>: engine '%s' has none",
+                        vmm->engine->name);
+    return true;
+}
+
+/* conf and machine name the policies in the same order. */
+G_STATIC_ASSERT((int)VSR_POLICY_FORCE == (int)VSR_FEATURE_FORCE);
+G_STATIC_ASSERT((int)VSR_POLICY_FORBID == (int)VSR_FEATURE_FORBID);
+
+static vsr_cpuid *make_cpuid(vsr_vmm *vmm, GError **error)
+{
+    const vsr_domain_conf *conf = vmm->conf;
+    uint32_t n = conf->cpu.features->len;
+    g_autofree vsr_cpu_feature *features = g_new0(vsr_cpu_feature, n + 1);
+    g_autofree vsr_cpuid *supported = g_new0(vsr_cpuid, 1);
+    g_autofree vsr_cpuid *out = g_new0(vsr_cpuid, 1);
+    vsr_cpu_model model = {
+        .model = conf->cpu.model,
+        .features = features,
+        .n_features = n,
+    };
+
+    for (uint32_t i = 0; i < n; i++) {
+        const vsr_feature_conf *f =
+            &g_array_index(conf->cpu.features, vsr_feature_conf, i);
+
+        features[i].name = f->name;
+        features[i].policy = (vsr_feature_policy)f->policy;
+    }
+    if (conf->cpu.topology) {
+        model.sockets = conf->cpu.sockets;
+        model.dies = conf->cpu.dies;
+        model.cores = conf->cpu.cores;
+        model.threads = conf->cpu.threads;
+    }
+    if (!vmm->engine->cpuid_supported(supported, error) ||
+        !vsr_cpu_model_cpuid(&model, supported, conf->vcpus_max, out, error))
+        return NULL;
+    return g_steal_pointer(&out);
+}
+
+static bool make_machine(vsr_vmm *vmm, GError **error)
+{
+    g_autofree vsr_cpuid *cpuid = NULL;
+    vsr_machine_config config = {
+        .engine = vmm->engine,
+        .vcpus = vmm->conf->vcpus,
+        .max_vcpus = vmm->conf->vcpus_max,
+        .triple_fault_resets = false,
+    };
+
+    if (vmm->engine->cpuid_supported) {
+        cpuid = make_cpuid(vmm, error);
+        if (!cpuid)
+            return vsr_fail_prefix(error, "CPU");
+    }
+    config.cpuid = cpuid;
+    vmm->machine = vsr_machine_new(&config, &vmm_machine_events, vmm, error);
+    return vmm->machine || vsr_fail_prefix(error, "Machine");
+}
+
+static bool make_board(vsr_vmm *vmm, GError **error)
+{
+    const vsr_domain_conf *conf = vmm->conf;
+    vsr_mem_options options = {
+        .hugepages = conf->hugepages,
+        .locked = conf->locked,
+    };
+    uint64_t page = conf->hugepages ? 2 * VSR_MIB : 4 * VSR_KIB;
+    uint64_t ram = vsr_round_up(conf->current_memory_kib * VSR_KIB, page);
+
+    if (!vsr_board_init(&vmm->board,
+                        conf->os.machine == VSR_MACHINE_MICRO ? VSR_BOARD_MICRO
+                                                              : VSR_BOARD_PCI,
+                        ram, conf->vcpus, conf->vcpus_max, error))
+        return vsr_fail_prefix(error, "Board");
+    vmm->board.n_serials = 0;
+    for (guint i = 0; i < conf->serials->len; i++) {
+        uint32_t port = g_array_index(conf->serials, vsr_char_conf, i).port;
+
+        vmm->board.n_serials = MAX(vmm->board.n_serials, port + 1);
+    }
+    return vsr_board_add_ram(&vmm->board, vmm->machine, &options, error) ||
+           vsr_fail_prefix(error, "RAM");
+}
+
+static bool make_serials(vsr_vmm *vmm, GError **error)
+{
+    for (uint32_t i = 0; i < vmm->res.n_serials; i++) {
+        vsr_char_conf *chr =
+            &g_array_index(vmm->conf->serials, vsr_char_conf, i);
+
+        vmm->serial[i] = vsr_chardev_new(vmm->loop, &vmm->res.serial[i], error);
+        if (!vmm->serial[i])
+            return vsr_fail_prefix(error, "<serial> of port %u", chr->port);
+        vmm->n_serials = i + 1;
+        if (chr->kind == VSR_CHAR_PTY) {
+            g_free(chr->path);
+            chr->path = g_strdup(vsr_chardev_path(vmm->serial[i]));
+        }
+    }
+    return true;
+}
+
+static vsr_boot_source boot_source(const vsr_vmm *vmm)
+{
+    const vsr_domain_conf *conf = vmm->conf;
+
+    return (vsr_boot_source){
+        .kernel_fd = vmm->res.kernel_fd,
+        .initrd_fd = vmm->res.initrd_fd,
+        .firmware_fd = vmm->res.firmware_fd,
+        .kernel_name = conf->os.kernel,
+        .initrd_name = conf->os.initrd,
+        .firmware_name = conf->os.loader,
+        .cmdline = conf->os.cmdline ? conf->os.cmdline : "",
+    };
+}
+
+static bool load(vsr_machine *machine, vsr_x86_state *state, void *opaque,
+                 GError **error)
+{
+    const vsr_vmm *vmm = opaque;
+    const vsr_boot_source source = boot_source(vmm);
+
+    return vsr_boot_load(machine, &vmm->board, &source, state, error);
+}
+
+bool vmm_build(vsr_vmm *vmm, GError **error)
+{
+    const vsr_boot_source source = boot_source(vmm);
+    vsr_image_kind kind;
+
+    if (!check_engine(vmm, error))
+        return false;
+    if (!vsr_boot_probe(&source, &kind, error))
+        return vsr_fail_prefix(error, "Boot");
+    if (!make_machine(vmm, error) || !make_board(vmm, error) ||
+        !make_serials(vmm, error))
+        return false;
+    if (!vmm_add_chips(vmm, error) || !vmm_add_devices(vmm, error))
+        return vsr_fail_prefix(error, "Devices");
+    vsr_machine_set_load(vmm->machine, load, vmm);
+    return true;
+}
+
+bool vmm_power_on(vsr_vmm *vmm, GError **error)
+{
+    if (!vsr_machine_reset(vmm->machine, error))
+        return vsr_fail_prefix(error, "Boot");
+    vmm->loaded = true;
+    return true;
+}
+
+void vmm_teardown(vsr_vmm *vmm)
+{
+    /* The devices write to the serials until they are gone. */
+    g_clear_pointer(&vmm->machine, vsr_machine_free);
+    vmm->pm = NULL;
+    vmm->loaded = false;
+    for (uint32_t i = 0; i < VSR_SERIALS_MAX; i++)
+        g_clear_pointer(&vmm->serial[i], vsr_chardev_free);
+    vmm->n_serials = 0;
+}

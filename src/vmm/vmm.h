@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vmm.h: the runtime of one domain. No global state: visor-vmm hosts one, an
+ * embedding program as many as it likes.
+ *
+ * It owns a control thread (a vsr_loop). Every function here is for any thread,
+ * runs on the control thread and waits for it; destroy is bounded to 200 ms,
+ * the others to what loading the kernel takes.
+ */
+#ifndef VSR_VMM_VMM_H
+#define VSR_VMM_VMM_H
+
+#include "chardev/chardev.h"
+#include "conf/domain_conf.h"
+#include "engine/engine.h"
+
+typedef struct vsr_vmm vsr_vmm;
+
+/* The numbers are the public VISOR_STATE_* and VISOR_REASON_* of
+ * <visor/domain.h>. */
+typedef enum {
+    VSR_STATE_SHUTOFF = 0,
+    VSR_STATE_RUNNING = 1,
+    VSR_STATE_PAUSED = 2,
+    VSR_STATE_SHUTTING_DOWN = 3,
+    VSR_STATE_CRASHED = 4,
+} vsr_state;
+
+typedef enum {
+    VSR_REASON_NONE = 0,
+    VSR_REASON_BOOTED = 1,         /* running */
+    VSR_REASON_RESUMED = 2,        /* running */
+    VSR_REASON_RESET = 3,          /* running, after a reset */
+    VSR_REASON_USER = 4,           /* paused by request */
+    VSR_REASON_STARTING = 5,       /* paused: built, not yet run */
+    VSR_REASON_GUEST_POWEROFF = 6, /* shutoff */
+    VSR_REASON_DESTROYED = 7,      /* shutoff */
+    VSR_REASON_CRASHED = 8,    /* shutoff or crashed: triple fault, engine */
+    VSR_REASON_FAILED = 9,     /* shutoff: could not start, process died */
+    VSR_REASON_EXIT = 10,      /* shutoff: debug-exit port */
+    VSR_REASON_PRESERVED = 11, /* paused: on_* says preserve */
+} vsr_reason;
+
+typedef struct {
+    /* Control thread of the vmm; must not call back into it. `detail` is one
+     * line or NULL; `status` the guest's exit status (VSR_REASON_EXIT). The
+     * last call has VSR_STATE_SHUTOFF. */
+    void (*state)(void *opaque, vsr_state state, vsr_reason reason, int status,
+                  const char *detail);
+    /* The guest rebooted (its own doing); O. */
+    void (*rebooted)(void *opaque);
+} vsr_vmm_events;
+
+/* What was opened with the caller's rights. Taken by vsr_vmm_new in any case. */
+typedef struct {
+    int kernel_fd, initrd_fd, firmware_fd; /* -1: none */
+    vsr_chardev_source serial[VSR_SERIALS_MAX];
+    uint32_t n_serials;
+} vsr_vmm_resources;
+
+/* Opens all of conf's files and back ends. stdio: fds (in, out) that a STDIO
+ * serial uses, duplicated; -1, -1: such a serial is an error. `output`, if not
+ * NULL, makes STDIO serials call it instead (embed). */
+bool vsr_vmm_resources_open(vsr_vmm_resources *res, const vsr_domain_conf *conf,
+                            const int stdio[2],
+                            void (*output)(const void *data, size_t len,
+                                           void *opaque),
+                            void *opaque, GError **error);
+void vsr_vmm_resources_clear(vsr_vmm_resources *res);
+
+/* Build the machine: state PAUSED, reason STARTING. `engine` matches
+ * conf->type. conf is copied. The image is looked at here and loaded by the
+ * first resume, which fails with IMAGE if its inside is wrong. */
+vsr_vmm *vsr_vmm_new(const vsr_engine_ops *engine, const vsr_domain_conf *conf,
+                     vsr_vmm_resources *res, const vsr_vmm_events *events,
+                     void *opaque, GError **error);
+/* Stops (event SHUTOFF/DESTROYED if it was not off yet) and frees. */
+void vsr_vmm_free(vsr_vmm *vmm);
+
+bool vsr_vmm_resume(vsr_vmm *vmm, GError **error);  /* STATE unless paused */
+bool vsr_vmm_suspend(vsr_vmm *vmm, GError **error); /* STATE unless running */
+bool vsr_vmm_reset(vsr_vmm *vmm, GError **error);
+/* Presses the ACPI power button. */
+bool vsr_vmm_shutdown(vsr_vmm *vmm, GError **error);
+/* As shutdown, and when the guest powers off it starts again. */
+bool vsr_vmm_reboot(vsr_vmm *vmm, GError **error);
+bool vsr_vmm_destroy(vsr_vmm *vmm,
+                     GError **error); /* → SHUTOFF, keeps object */
+
+vsr_state vsr_vmm_state(vsr_vmm *vmm, vsr_reason *reason);
+/* The live configuration (pty paths filled): a copy. */
+vsr_domain_conf *vsr_vmm_conf(vsr_vmm *vmm);
+/* A console stream of serial `port`: an fd (caller closes), or -1. */
+int vsr_vmm_console(vsr_vmm *vmm, uint32_t port, bool replay, bool force,
+                    GError **error);
+/* Input for a CALLBACK serial. */
+void vsr_vmm_console_input(vsr_vmm *vmm, uint32_t port, const void *data,
+                           size_t len);
+
+/* Statistics: "name" → number, libvirt's dotted names where it has one
+ * ("cpu.time", "vcpu.0.time", "balloon.current", "vmm.rss" …). */
+typedef void vsr_stat_fn(const char *name, uint64_t value, void *opaque);
+bool vsr_vmm_stats(vsr_vmm *vmm, vsr_stat_fn *fn, void *opaque, GError **error);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vmm_state.h: what the files of src/vmm share.
+ *
+ * Threads: the control thread owns all of it, except where a comment names
+ *          another. Functions here are called on it.
+ */
+#ifndef VSR_VMM_VMM_STATE_H
+#define VSR_VMM_VMM_STATE_H
+
+#include "machine/boot/boot.h"
+#include "machine/machine.h"
+#include "machine/x86/board.h"
+#include "vmm/vmm.h"
+
+enum {
+    /* More restarts than this in VMM_STORM_NS, and the guest has crashed. */
+    VMM_STORM_RESTARTS = 10,
+};
+#define VMM_STORM_NS   INT64_C(10000000000)
+#define VMM_FLUSH_NS   INT64_C(2000000000) /* the guest ended by itself */
+#define VMM_DESTROY_NS INT64_C(50000000)   /* somebody wants it gone now */
+
+struct vsr_vmm {
+    vsr_loop *loop; /* the control thread */
+    const vsr_engine_ops *engine;
+    vsr_domain_conf *conf; /* live: pty paths filled */
+    vsr_vmm_events events;
+    void *opaque;
+    vsr_vmm_resources res; /* the files: every restart reads them again */
+
+    vsr_board board;
+    vsr_machine *machine;                 /* NULL when shut off */
+    vsr_device *pm;                       /* acpi_pm, owned by the machine */
+    vsr_chardev *serial[VSR_SERIALS_MAX]; /* as conf->serials */
+    uint32_t n_serials;
+
+    vsr_state state;
+    vsr_reason reason;
+    bool loaded;      /* kernel or firmware is in RAM: not before the first run,
+                         so that a domain that starts paused costs little */
+    bool stopping;    /* inside vmm_stop() */
+    bool ended;       /* the guest ended and was kept: only reset or destroy */
+    bool reboot_next; /* vsr_vmm_reboot(): the next power-off is a restart */
+    gint hurry;       /* atomic: somebody waits for the end in destroy or free:
+                         written by any thread */
+    gint generation;  /* atomic: counts resets, to know stale requests; read by
+                         the machine's threads */
+    int64_t restarts_ns[VMM_STORM_RESTARTS]; /* when, a ring */
+    uint32_t n_restarts;
+    int64_t built_ns;
+};
+
+/* build.c. On failure nothing is left but what vmm_teardown() frees. */
+bool vmm_build(vsr_vmm *vmm, GError **error);
+void vmm_teardown(vsr_vmm *vmm);
+/* Reset and load, vCPUs stopped. */
+bool vmm_power_on(vsr_vmm *vmm, GError **error);
+/* chips.c: interrupt chips and timers the engine lacks; devices of the board. */
+bool vmm_add_chips(vsr_vmm *vmm, GError **error);
+bool vmm_add_devices(vsr_vmm *vmm, GError **error);
+
+/* run.c */
+extern const vsr_machine_events vmm_machine_events;
+void vmm_set_state(vsr_vmm *vmm, vsr_state state, vsr_reason reason, int status,
+                   const char *detail);
+/* Flushes the serials, frees the machine, SHUTOFF. */
+void vmm_stop(vsr_vmm *vmm, vsr_reason reason, int status, const char *detail,
+              int64_t flush_ns);
+/* Power-on again; runs unless `stay_paused`. On failure the domain is off. */
+bool vmm_restart(vsr_vmm *vmm, bool stay_paused, GError **error);
+
+/* vmm.c: run fn on the control thread. */
+typedef bool vmm_fn(vsr_vmm *vmm, void *args, GError **error);
+bool vmm_control(vsr_vmm *vmm, vmm_fn *fn, void *args, GError **error);
+
+#endif
