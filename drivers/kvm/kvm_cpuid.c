@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * kvm_cpuid.c: what this host's KVM can show a guest, less what a vCPU's state
+ * (engine/state_x86.h) could not carry: PMU, SGX, processor trace, AMX, nested
+ * virtualization.
+ *
+ * Spec:    Linux, Documentation/virt/kvm/api.rst, 4.46
+ *          "KVM_GET_SUPPORTED_CPUID"; Documentation/virt/kvm/x86/cpuid.rst;
+ *          Intel SDM vol. 2A, CPUID; AMD APM vol. 3, appendix E.
+ * Threads: any.
+ */
+#include "drivers/kvm/kvm_host.h"
+
+#include <linux/kvm.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "drivers/kvm/kvm_sys.h"
+
+#define BIT(n) (UINT32_C(1) << (n))
+
+enum { ENTRIES_MAX = 512 };
+
+/* x87, SSE, AVX, MPX, AVX-512, PKRU */
+#define XCR0_KEPT UINT32_C(0x2ff)
+/* CLOCKSOURCE NOP_IO_DELAY CLOCKSOURCE2 ASYNC_PF STEAL_TIME PV_EOI PV_UNHALT
+ * PV_TLB_FLUSH ASYNC_PF_VMEXIT PV_SEND_IPI POLL_CONTROL PV_SCHED_YIELD
+ * ASYNC_PF_INT CLOCKSOURCE_STABLE */
+#define PARAVIRTUAL_KEPT                                                     \
+    (BIT(0) | BIT(1) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(7) | BIT(9) | \
+     BIT(10) | BIT(11) | BIT(12) | BIT(13) | BIT(14) | BIT(24))
+
+/* Whole leaves that are not for guests. */
+static bool leaf_is_dropped(uint32_t leaf)
+{
+    switch (leaf) {
+    case 0xa:        /* PMU */
+    case 0x12:       /* SGX */
+    case 0x14:       /* processor trace */
+    case 0x1d:       /* AMX */
+    case 0x1e:       /* AMX */
+    case 0x8000000a: /* SVM */
+    case 0x8000001f: /* SEV */
+    case 0x80000022: /* PMU */
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void trim_leaf_7(vsr_cpuid_row *row)
+{
+    if (row->subleaf == 0) {
+        row->ebx &= ~(BIT(2) | BIT(25));            /* SGX, PT */
+        row->ecx &= ~BIT(30);                       /* SGX_LC */
+        row->edx &= ~(BIT(22) | BIT(24) | BIT(25)); /* AMX */
+    } else if (row->subleaf == 1) {
+        row->eax &= ~BIT(21);           /* AMX_FP16 */
+        row->edx &= ~(BIT(5) | BIT(8)); /* AMX_COMPLEX, AMX_INT8 */
+    }
+}
+
+static void trim(vsr_cpuid_row *row, bool has_deadline)
+{
+    switch (row->leaf) {
+    case 1:
+        row->ecx &= ~(BIT(3) | BIT(5) | BIT(15) | BIT(27));
+        row->ecx |= BIT(21) | BIT(31); /* x2APIC is KVM's; hypervisor */
+        if (has_deadline)
+            row->ecx |= BIT(24);
+        break;
+    case 7:
+        trim_leaf_7(row);
+        break;
+    case 0xd:
+        if (row->subleaf == 0) {
+            row->eax &= XCR0_KEPT;
+            row->edx = 0;
+        } else if (row->subleaf == 1) {
+            row->eax &= ~BIT(4); /* XFD */
+            row->ecx = row->edx = 0;
+        }
+        break;
+    case 0x40000001:
+        row->eax &= PARAVIRTUAL_KEPT;
+        break;
+    case 0x80000001:
+        row->ecx &= ~(BIT(2) | BIT(23) | BIT(24) | BIT(28)); /* SVM, PMU */
+        break;
+    default:
+        break;
+    }
+}
+
+/* A component of XSAVE that the state has no room for. */
+static bool component_is_dropped(const vsr_cpuid_row *row)
+{
+    return row->leaf == 0xd && row->subleaf >= 2 &&
+           (row->subleaf >= 32 || !(XCR0_KEPT >> row->subleaf & 1) ||
+            row->ebx + row->eax > VSR_X86_XSAVE_MAX);
+}
+
+/* Zeros are what a guest reads where there is no row. */
+static bool row_is_zero(const vsr_cpuid_row *row)
+{
+    return (row->eax | row->ebx | row->ecx | row->edx) == 0;
+}
+
+static bool take_rows(const struct kvm_cpuid2 *from, bool has_deadline,
+                      vsr_cpuid *out, GError **error)
+{
+    out->n = 0;
+    for (uint32_t i = 0; i < from->nent && i < ENTRIES_MAX; i++) {
+        const struct kvm_cpuid_entry2 *e = &from->entries[i];
+        vsr_cpuid_row row = {
+            .leaf = e->function,
+            .subleaf = e->index,
+            .has_subleaf = e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+            .eax = e->eax,
+            .ebx = e->ebx,
+            .ecx = e->ecx,
+            .edx = e->edx,
+        };
+
+        trim(&row, has_deadline);
+        if (leaf_is_dropped(row.leaf) || component_is_dropped(&row) ||
+            row_is_zero(&row))
+            continue;
+        if (out->n == VSR_CPUID_ROWS_MAX)
+            return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
+                            "This host's KVM has more than %d rows of CPUID",
+                            (int)VSR_CPUID_ROWS_MAX);
+        out->row[out->n++] = row;
+    }
+    return true;
+}
+
+bool kvm_host_cpuid(vsr_cpuid *out, GError **error)
+{
+    size_t len = sizeof(struct kvm_cpuid2) +
+                 ENTRIES_MAX * sizeof(struct kvm_cpuid_entry2);
+    g_autofree struct kvm_cpuid2 *all = g_malloc0(len);
+    bool has_deadline;
+    int fd = kvm_host_open(error);
+    int rc;
+
+    if (fd < 0)
+        return false;
+    all->nent = ENTRIES_MAX;
+    rc = kvm_ioctl(fd, KVM_GET_SUPPORTED_CPUID, all);
+    has_deadline = kvm_host_extension(fd, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+    kvm_sys.close(fd);
+    if (rc < 0)
+        return vsr_fail_errno(error, rc, "KVM_GET_SUPPORTED_CPUID");
+    return take_rows(all, has_deadline, out, error);
+}
