@@ -1,0 +1,48 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The guest's /init. The kernel's command line chooses what it does:
+#   visor.do=poweroff (default) | reboot | halt | crash | shell | wait | cat
+mount -t devtmpfs dev /dev 2>/dev/null
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+do=poweroff
+for word in $(cat /proc/cmdline); do
+    case $word in visor.do=*) do=${word#visor.do=} ;; esac
+done
+echo "visor-guest: user space reached"
+echo "visor-guest: $(uname -sr), $(grep -c ^processor /proc/cpuinfo) CPU(s), $(awk '/MemTotal/{print int($2/1024)}' /proc/meminfo) MiB"
+case $do in
+poweroff) poweroff -f ;;
+reboot) reboot -f ;;
+halt) halt -f ;;
+crash) echo c >/proc/sysrq-trigger ;;
+shell)
+    echo "visor-guest: a shell; 'poweroff -f' ends it"
+    # setsid gives the shell the console as its controlling terminal
+    setsid sh -c 'exec sh -l </dev/ttyS0 >/dev/ttyS0 2>&1'
+    poweroff -f
+    ;;
+wait) # until somebody presses the power button
+    for module in button evdev; do
+        [ -e /modules/$module.ko ] && insmod /modules/$module.ko
+    done
+    if [ -e /dev/input/event0 ]; then
+        echo "visor-guest: waiting for the power button"
+        dd if=/dev/input/event0 of=/dev/null bs=24 count=1 2>/dev/null
+        echo "visor-guest: power button pressed"
+    else
+        echo "visor-guest: no power button device"
+        while :; do sleep 1000; done
+    fi
+    poweroff -f
+    ;;
+cat) # echo lines until "bye"
+    echo "visor-guest: type"
+    while read -r line; do
+        echo "visor-guest: got $line"
+        [ "$line" = bye ] && break
+    done
+    poweroff -f
+    ;;
+esac
+while :; do sleep 1000; done

@@ -1,0 +1,152 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# run.sh [--quick|--asan|--tsan|--builds|--lab] [NAME…]: installs what is
+# missing, builds, runs the tests.
+#
+#   --quick   the unit, API, vctl and short boot tests: under 3 minutes
+#   --asan    in an ASan+UBSan build instead
+#   --tsan    what has threads, in a TSan build
+#   --builds  only the build matrix: compilers and sets of drivers
+#   --lab     the kvm engine on real kvm-amd inside of QEMU: many minutes
+#   (none)    normal build, all tests but the lab's; ASan+UBSan build, all but
+#             the boots; the build matrix
+# NAMEs are passed to 'meson test'.
+set -uo pipefail
+top=$(cd "$(dirname "$0")/.." && pwd)
+mode=full
+while [ $# -gt 0 ]; do
+    case $1 in
+    --quick) mode=quick ;;
+    --asan) mode=asan ;;
+    --tsan) mode=tsan ;;
+    --builds) mode=builds ;;
+    --lab) mode=lab ;;
+    -h | --help) sed -n '3,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -*) echo "run.sh: unknown option '$1'" >&2; exit 2 ;;
+    *) break ;;
+    esac
+    shift
+done
+
+# shellcheck source=support/deps.sh
+. "$top/tests/support/deps.sh"
+need build guest test || exit 1
+
+total_passed=0 total_failed=0 total_skipped=0
+
+# configure DIR OPTIONS…
+configure() {
+    local dir=$1
+    shift
+    [ -f "$dir/build.ninja" ] && return 0
+    meson setup "$dir" "$top" --werror "$@" >"$dir.log" 2>&1 || {
+        cat "$dir.log"
+        return 1
+    }
+    rm -f "$dir.log"
+}
+
+# test_in DIR MESON-TEST-ARGUMENTS…: builds, tests, adds up meson's counts.
+test_in() {
+    local dir=$1 log
+    shift
+    log=$dir/run-tests.log
+    ninja -C "$dir" >"$dir/run-build.log" 2>&1 || {
+        tail -n 60 "$dir/run-build.log"
+        total_failed=$((total_failed + 1))
+        return 1
+    }
+    meson test -C "$dir" --no-rebuild --print-errorlogs "$@" 2>&1 | tee "$log"
+    count() { awk -v k="$1" '$1 == k {n += $2} END {print n + 0}' "$log"; }
+    total_passed=$((total_passed + $(count Ok:) + $(count 'Expected')))
+    total_failed=$((total_failed + $(count Fail:) + $(count Timeout:) + $(count Unexpected)))
+    total_skipped=$((total_skipped + $(count Skipped:)))
+}
+
+# sanitized DIR SANITIZERS MESON-TEST-ARGUMENTS…: the tests in such a build. The
+# domains' processes have no stderr, so that all reports go to files; one file
+# is one failure.
+sanitized() {
+    local dir=$1 sanitizers=$2 report options
+    shift 2
+    configure "$dir" "-Db_sanitize=$sanitizers" -Db_lundef=false || exit 1
+    rm -rf "$dir/reports"
+    mkdir -p "$dir/reports" "$top/build-test/guest"
+    [ -e "$dir/guest" ] || ln -s ../build-test/guest "$dir/guest"
+    options=log_path=$dir/reports/report
+    (
+        export ASAN_OPTIONS="detect_stack_use_after_return=1:$options"
+        export UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1:$options"
+        export LSAN_OPTIONS=$options TSAN_OPTIONS=$options
+        [ "$sanitizers" != thread ] || export G_SLICE=always-malloc
+        test_in "$dir" --no-suite boot --no-suite lab --timeout-multiplier 5 \
+            "$@"
+        echo "$total_passed $total_failed $total_skipped" >"$dir/run-counts"
+    )
+    read -r total_passed total_failed total_skipped <"$dir/run-counts"
+    for report in "$dir"/reports/*; do
+        [ -s "$report" ] || continue
+        head -n 60 "$report"
+        total_failed=$((total_failed + 1))
+    done
+}
+
+asan() {
+    sanitized "$top/build-asan" address,undefined "$@"
+}
+
+# Without the emulator's own tests: guests race by nature.
+tsan() {
+    sanitized "$top/build-tsan" thread --no-suite slow --no-suite lint \
+        --no-suite fuzz --no-suite emu --no-suite engine "$@"
+}
+
+# build_in DIR OPTIONS…: that it compiles is the test.
+build_in() {
+    local dir=$1
+    shift
+    echo "== build: $*"
+    if configure "$dir" "$@" && ninja -C "$dir" >"$dir/run-build.log" 2>&1; then
+        total_passed=$((total_passed + 1))
+    else
+        tail -n 60 "$dir/run-build.log" 2>/dev/null
+        total_failed=$((total_failed + 1))
+    fi
+}
+
+builds() {
+    CC=clang build_in "$top/build-clang"
+    build_in "$top/build-none" -Ddrivers=[]
+    CC=clang build_in "$top/build-fuzz" -Dfuzz=true \
+        -Db_sanitize=address,undefined -Db_lundef=false
+}
+
+case $mode in
+quick)
+    configure "$top/build-test" -Dbuildtype=debugoptimized || exit 1
+    test_in "$top/build-test" --no-suite slow "$@"
+    ;;
+asan)
+    asan "$@"
+    ;;
+tsan)
+    tsan "$@"
+    ;;
+builds)
+    builds
+    ;;
+lab)
+    configure "$top/build-test" -Dbuildtype=debugoptimized || exit 1
+    test_in "$top/build-test" --suite lab "$@"
+    ;;
+full)
+    configure "$top/build-test" -Dbuildtype=debugoptimized || exit 1
+    test_in "$top/build-test" --no-suite lab "$@"
+    asan "$@"
+    builds
+    ;;
+esac
+
+echo
+echo "$total_passed passed, $total_failed failed, $total_skipped skipped"
+[ "$total_failed" -eq 0 ] && [ "$total_passed" -gt 0 ]
