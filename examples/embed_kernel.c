@@ -17,7 +17,7 @@ static void on_output(visor_domain *dom, uint32_t port, const void *data,
 static void on_event(visor_connection *conn, const visor_event *event,
                      void *opaque)
 {
-    printf("[event: %s]\n", visor_lifecycle_name(event->detail));
+    printf("[event: %s]\n", visor_event_detail_name(event->kind, event->detail));
     if (event->detail == VISOR_LIFECYCLE_STOPPED)
         *(int *)opaque = 1;
 }

@@ -17,7 +17,7 @@ static void on_event(visor_connection *conn, const visor_event *event,
     printf("%s: %s %s (%s)\n", visor_domain_get_name(event->domain),
            visor_event_kind_name(event->kind),
            event->kind == VISOR_EVENT_LIFECYCLE
-               ? visor_lifecycle_name(event->detail)
+               ? visor_event_detail_name(event->kind, event->detail)
                : "",
            visor_reason_name(event->reason));
     fflush(stdout);

@@ -33,11 +33,18 @@ typedef enum {
     VISOR_LIFECYCLE_CRASHED = 7
 } visor_lifecycle;
 
+/** Jobs are what builds or ends a run: `text` is "start" or "destroy". A job
+ * whose process is killed has no end; the run's STOPPED is told all the same. */
+typedef enum {
+    VISOR_JOB_BEGAN = 0,
+    VISOR_JOB_ENDED = 1 /**< reason: VISOR_REASON_FAILED if it failed */
+} visor_job_detail;
+
 /** Borrowed for the time of the callback. May grow at its end. */
 typedef struct {
     size_t size;
     int kind;   /**< visor_event_kind */
-    int detail; /**< visor_lifecycle, or 0 */
+    int detail; /**< visor_lifecycle, visor_job_detail, or 0 */
     int reason; /**< visor_reason, or 0 */
     visor_domain *domain;
     const char *text; /**< one line for people, or NULL */
@@ -64,7 +71,8 @@ VISOR_API int visor_event_unsubscribe(visor_connection *conn, int number,
                                       visor_error **err);
 /** Stable names: "lifecycle", "started" …; "unknown" otherwise. Since: 0.1 */
 VISOR_API const char *visor_event_kind_name(int kind);
-VISOR_API const char *visor_lifecycle_name(int detail);
+/** "" for a kind without details. Since: 0.1 */
+VISOR_API const char *visor_event_detail_name(int kind, int detail);
 VISOR_API const char *visor_state_name(int state);
 VISOR_API const char *visor_reason_name(int reason);
 

@@ -477,9 +477,9 @@ const char *visor_event_kind_name(int kind)
     return vsr_event_kind_name(kind);
 }
 
-const char *visor_lifecycle_name(int detail)
+const char *visor_event_detail_name(int kind, int detail)
 {
-    return vsr_lifecycle_name(detail);
+    return vsr_event_detail_name(kind, detail);
 }
 
 const char *visor_state_name(int state)

@@ -11,6 +11,7 @@
  *                    autostart    exists: marked
  *                    lock         flock: one job at a time
  *                    run.lock     record lock of the running visor-vmm
+ *                    killed       exists: a destroy had to kill the process
  *                    status.json, control.sock, vmm.log   visor-vmm's
  *
  * A domain exists if its folder does and it has a definition or a process. The
@@ -103,6 +104,8 @@ void vsr_root_repair(const vsr_root *root, const char *uuid,
 /* SIGKILL to the process of the domain, and wait until it is gone; true if
  * there is none now. */
 bool vsr_folder_kill(int folder_fd, int64_t deadline_ns);
+/* Says that the process is killed on purpose; a start takes it back. */
+void vsr_folder_mark_killed(int folder_fd, bool killed);
 /* Wait until nobody holds run.lock. */
 bool vsr_folder_wait_end(int folder_fd, int64_t deadline_ns);
 

@@ -93,6 +93,14 @@ char *vsr_folder_read(int folder_fd, const char *file, size_t max,
     return g_steal_pointer(&text);
 }
 
+void vsr_folder_mark_killed(int folder_fd, bool killed)
+{
+    if (killed)
+        (void)write_file(folder_fd, "killed", "", false);
+    else
+        (void)unlinkat(folder_fd, "killed", 0);
+}
+
 /* Everything in a folder without subfolders, then the folder. */
 static void remove_tree(int parent_fd, const char *name)
 {

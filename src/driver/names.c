@@ -79,3 +79,17 @@ const char *vsr_lifecycle_name(int detail)
 
     return pick(names, VSR_ARRAY_SIZE(names), detail);
 }
+
+const char *vsr_event_detail_name(int kind, int detail)
+{
+    static const char *const jobs[] = {
+        [VISOR_JOB_BEGAN] = "began",
+        [VISOR_JOB_ENDED] = "ended",
+    };
+
+    if (kind == VISOR_EVENT_LIFECYCLE)
+        return vsr_lifecycle_name(detail);
+    if (kind == VISOR_EVENT_JOB)
+        return pick(jobs, VSR_ARRAY_SIZE(jobs), detail);
+    return "";
+}

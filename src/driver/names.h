@@ -11,5 +11,6 @@ const char *vsr_state_name(int state);
 const char *vsr_reason_name(int reason);
 const char *vsr_event_kind_name(int kind);
 const char *vsr_lifecycle_name(int detail);
+const char *vsr_event_detail_name(int kind, int detail);
 
 #endif

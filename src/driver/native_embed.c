@@ -120,6 +120,27 @@ static embed_domain *find_for(embed *e, const char *uuid, const char *name,
     return domain;
 }
 
+/* Of the jobs that take time. */
+static void emit_job(embed *e, const embed_domain *domain, const char *job,
+                     int detail, bool ok)
+{
+    vsr_native_emit(e->conn, VISOR_EVENT_JOB, detail,
+                    ok ? VISOR_REASON_NONE : VISOR_REASON_FAILED, domain->name,
+                    domain->uuid, job, 0);
+}
+
+/* embed_run() as a job that is told. */
+static bool run(embed *e, embed_domain *domain, const vsr_domain_conf *conf,
+                uint32_t flags, GError **error)
+{
+    bool ok;
+
+    emit_job(e, domain, "start", VISOR_JOB_BEGAN, true);
+    ok = embed_run(e, domain, conf, flags, error);
+    emit_job(e, domain, "start", VISOR_JOB_ENDED, ok);
+    return ok;
+}
+
 static void end_job(embed *e, embed_domain *domain)
 {
     g_mutex_lock(&e->lock);
@@ -219,7 +240,7 @@ static bool embed_create(vsr_conn *conn, const char *xml, uint32_t flags,
     g_mutex_unlock(&e->lock);
     if (!ok)
         return false;
-    ok = embed_run(e, domain, conf, flags, error);
+    ok = run(e, domain, conf, flags, error);
     g_mutex_lock(&e->lock);
     if (!ok)
         embed_forget(e, domain);
@@ -360,7 +381,7 @@ static bool embed_start(vsr_conn *conn, const char *uuid, uint32_t flags,
         conf = vsr_domain_conf_copy(domain->conf);
     g_mutex_unlock(&e->lock);
     if (conf != NULL)
-        ok = embed_run(e, domain, conf, flags, error);
+        ok = run(e, domain, conf, flags, error);
     if (domain != NULL)
         end_job(e, domain);
     return ok;
@@ -376,7 +397,9 @@ static bool embed_destroy(vsr_conn *conn, const char *uuid, GError **error)
     domain = find_for(e, uuid, "destroy", error);
     g_mutex_unlock(&e->lock);
     if (domain != NULL) {
+        emit_job(e, domain, "destroy", VISOR_JOB_BEGAN, true);
         ok = embed_stop(e, domain, error);
+        emit_job(e, domain, "destroy", VISOR_JOB_ENDED, ok);
         end_job(e, domain);
     }
     return ok;

@@ -31,6 +31,7 @@ enum {
     DESTROY_END_MS = 500, /* until it must be gone */
     END_MS = 3000,        /* for a process that says it is off to end */
     BLIND_MS = 20,        /* between two looks without inotify */
+    CONNECT_MS = 2,       /* between two tries at a socket that comes */
     LOG_MAX = 4 << 20,
 };
 
@@ -44,6 +45,12 @@ static bool explain(const vsr_setup *setup, GError **error)
 
     if (error == NULL || *error == NULL || (*error)->code != VISOR_ERR_CRASHED)
         return vsr_fail_prefix(error, "Domain '%s'", setup->name);
+    g_clear_error(error);
+    if (vsr_folder_has(setup->folder_fd, "killed"))
+        return vsr_fail(error, VISOR_ERR_CANCELLED,
+                        "Domain '%s': The domain was destroyed while it "
+                        "started",
+                        setup->name);
     log = vsr_folder_read(setup->folder_fd, "vmm.log", LOG_MAX, NULL);
     line = log == NULL ? NULL : strrchr(g_strchomp(log), '\n');
     line = line != NULL ? line + 1 : log;
@@ -132,6 +139,7 @@ bool vsr_session_run(vsr_conn *conn, int folder_fd, const vsr_domain_conf *conf,
     g_strlcpy(setup.name, conf->name, sizeof(setup.name));
     g_strlcpy(setup.uuid, conf->uuid, sizeof(setup.uuid));
     setup.folder_fd = folder_fd;
+    vsr_folder_mark_killed(folder_fd, false);
     setup.paused = (flags & VISOR_START_PAUSED) != 0;
     ok = spawn_and_hand_over(conn, &setup, error);
     vsr_vmm_resources_clear(&setup.res);
@@ -342,16 +350,23 @@ int vsr_session_console(vsr_conn *conn, const char *uuid, uint32_t port,
 
 /* --- ending ------------------------------------------------------------------ */
 
-/* True: it said that it will. */
+/* True: it said that it will, or has ended already. One that has just started
+ * may not listen yet. */
 static bool ask_to_end(int folder_fd)
 {
     int64_t deadline = vsr_now_ns() + DESTROY_ASK_MS * MS;
-    int fd = vsr_rpc_connect(folder_fd, "control.sock", deadline, NULL);
     g_autoptr(vsr_rpc_client) client = NULL;
     g_autoptr(vsr_json) result = NULL;
+    int fd;
 
-    if (fd < 0)
-        return false;
+    while ((fd = vsr_rpc_connect(folder_fd, "control.sock", deadline, NULL)) <
+           0) {
+        if (vsr_folder_owner(folder_fd) == 0)
+            return true;
+        if (vsr_now_ns() >= deadline)
+            return false;
+        g_usleep(CONNECT_MS * 1000);
+    }
     client = vsr_rpc_client_new(fd);
     result =
         vsr_rpc_call(client, "destroy", NULL, NULL, 0, NULL, deadline, NULL);
@@ -392,6 +407,7 @@ bool vsr_session_destroy(vsr_conn *conn, const char *uuid, GError **error)
         return true;
     vsr_log(VSR_LOG_WARN, "Domain %s: its process does not answer: killed",
             uuid);
+    vsr_folder_mark_killed(fd, true); /* for its starter, if it has one still */
     if (!vsr_folder_kill(fd, vsr_now_ns() + DESTROY_END_MS * MS))
         return vsr_fail(error, VISOR_ERR_TIMEOUT,
                         "Process %d of the domain cannot be killed",

@@ -25,14 +25,15 @@ typedef struct {
 
 static void print_json(const visor_event *event)
 {
+    const char *detail = visor_event_detail_name(event->kind, event->detail);
     vctl_out *out = vctl_out_new();
 
     vctl_out_begin(out);
     vctl_out_string(out, "event", visor_event_kind_name(event->kind));
     vctl_out_string(out, "name", visor_domain_get_name(event->domain));
     vctl_out_string(out, "uuid", visor_domain_get_uuid(event->domain));
-    if (event->kind == VISOR_EVENT_LIFECYCLE)
-        vctl_out_string(out, "detail", visor_lifecycle_name(event->detail));
+    if (*detail != '\0')
+        vctl_out_string(out, "detail", detail);
     vctl_out_string(out, "reason", visor_reason_name(event->reason));
     if (event->text)
         vctl_out_string(out, "text", event->text);
@@ -44,6 +45,7 @@ static void print_json(const visor_event *event)
 static void on_event(visor_connection *conn, const visor_event *event,
                      void *opaque)
 {
+    const char *detail = visor_event_detail_name(event->kind, event->detail);
     watcher *w = opaque;
     time_t seconds = (time_t)(event->when_ns / 1000000000);
     struct tm tm;
@@ -56,11 +58,12 @@ static void on_event(visor_connection *conn, const visor_event *event,
     }
     localtime_r(&seconds, &tm);
     strftime(when, sizeof when, "%F %T", &tm);
-    printf("%s.%03d  %s  %s", when, (int)(event->when_ns / 1000000 % 1000),
-           visor_domain_get_name(event->domain),
-           event->kind == VISOR_EVENT_LIFECYCLE
-               ? visor_lifecycle_name(event->detail)
-               : visor_event_kind_name(event->kind));
+    printf("%s.%03d  %s  ", when, (int)(event->when_ns / 1000000 % 1000),
+           visor_domain_get_name(event->domain));
+    if (event->kind != VISOR_EVENT_LIFECYCLE)
+        printf("%s%s", visor_event_kind_name(event->kind),
+               *detail != '\0' ? " " : "");
+    fputs(detail, stdout);
     if (event->reason)
         printf(" (%s)", visor_reason_name(event->reason));
     if (event->text)

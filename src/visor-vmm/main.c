@@ -59,6 +59,35 @@ static void add_event(vmm_process *p, int kind, int detail, int reason,
         vsr_rpc_server_broadcast(p->server, vsr_status_event_format(event));
 }
 
+/* With the lock held. */
+static void end_job(vmm_process *p, int reason)
+{
+    const char *name = p->job;
+
+    p->job = NULL;
+    if (name != NULL)
+        add_event(p, VISOR_EVENT_JOB, VISOR_JOB_ENDED, reason, name);
+}
+
+void vmm_process_job_begin(vmm_process *p, const char *name)
+{
+    g_mutex_lock(&p->lock);
+    if (g_strcmp0(p->job, name) != 0) {
+        end_job(p, VISOR_REASON_FAILED); /* a destroy overtakes a start */
+        p->job = name;
+        add_event(p, VISOR_EVENT_JOB, VISOR_JOB_BEGAN, 0, name);
+    }
+    g_mutex_unlock(&p->lock);
+}
+
+void vmm_process_job_end(vmm_process *p)
+{
+    g_mutex_lock(&p->lock);
+    end_job(p, VISOR_REASON_NONE);
+    publish(p);
+    g_mutex_unlock(&p->lock);
+}
+
 void vmm_process_change(vmm_process *p, int state, int reason, int exit_status,
                         const char *text)
 {
@@ -73,6 +102,8 @@ void vmm_process_change(vmm_process *p, int state, int reason, int exit_status,
                              detail);
     for (uint32_t i = 0; i < n; i++)
         add_event(p, VISOR_EVENT_LIFECYCLE, detail[i], reason, text);
+    if (state == VISOR_STATE_SHUTOFF)
+        end_job(p, VISOR_REASON_NONE);
     publish(p);
     g_mutex_unlock(&p->lock);
     vsr_log(VSR_LOG_INFO, "Now %s (%s)%s%s", vsr_state_name(state),
@@ -124,6 +155,16 @@ void vmm_process_end(vmm_process *p)
     p->is_ended = true;
     g_mutex_unlock(&p->lock);
     (void)vsr_write_all(p->end_fd, &one, sizeof(one));
+}
+
+static bool has_ended(vmm_process *p)
+{
+    bool ended;
+
+    g_mutex_lock(&p->lock);
+    ended = p->is_ended;
+    g_mutex_unlock(&p->lock);
+    return ended;
 }
 
 static void on_state(void *opaque, vsr_state state, vsr_reason reason,
@@ -182,6 +223,7 @@ static bool build(vmm_process *p, GError **error)
     p->status.id = p->setup.id;
     p->status.pid = getpid();
     p->status.building = true;
+    vmm_process_job_begin(p, "start");
     if (!vsr_status_write(p->setup.folder_fd, &p->status, error) ||
         !serve(p, error))
         return false;
@@ -222,14 +264,18 @@ static bool wait_go(vmm_process *p, vsr_frame_reader *reader, GError **error)
     vsr_message_clear(&message);
     if (!ok)
         return vsr_fail(error, VISOR_ERR_PROTOCOL, "The second call is not go");
-    if (!settle_built(p, run))
-        (void)vsr_fail(&failure, VISOR_ERR_CANCELLED,
-                       "The domain was destroyed while it started");
-    if (failure != NULL || (run && !vsr_vmm_resume(p->vmm, &failure))) {
+    ok = settle_built(p, run) && (!run || vsr_vmm_resume(p->vmm, &failure));
+    if (!ok) {
+        if (has_ended(p)) {
+            g_clear_error(&failure);
+            (void)vsr_fail(&failure, VISOR_ERR_CANCELLED,
+                           "The domain was destroyed while it started");
+        }
         (void)answer(id, failure);
         g_propagate_error(error, g_steal_pointer(&failure));
         return false;
     }
+    vmm_process_job_end(p);
     (void)answer(id, NULL); /* if the starter has gone now, so be it */
     return true;
 }
@@ -280,6 +326,8 @@ static void finish(vmm_process *p, const GError *failure)
         (void)vsr_vmm_destroy(p->vmm, NULL);
     g_mutex_lock(&p->lock);
     server = p->server;
+    if (failure != NULL)
+        end_job(p, VISOR_REASON_FAILED);
     p->server = NULL;
     if (p->status.state != VISOR_STATE_SHUTOFF || failure != NULL) {
         p->status.state = VISOR_STATE_SHUTOFF;

@@ -90,6 +90,7 @@ static vsr_json *method_destroy(void *opaque, vsr_rpc_peer *peer,
     vmm_process *p = opaque;
     vsr_vmm *vmm = vmm_of(p, NULL);
 
+    vmm_process_job_begin(p, "destroy");
     if (vmm != NULL)
         return vsr_vmm_destroy(vmm, error) ? vsr_json_new_object() : NULL;
     /* Not built yet: main sees it when it is, or has failed. */

@@ -27,6 +27,7 @@ typedef struct {
     vsr_status status;
     int64_t last_seq; /* of status.events */
     vsr_lifecycle lifecycle;
+    const char *job; /* that was told to have begun; NULL: none */
     bool is_ended; /* off, or told to end before it was built */
 } vmm_process;
 
@@ -34,6 +35,9 @@ typedef struct {
 void vmm_process_change(vmm_process *p, int state, int reason, int exit_status,
                         const char *text);
 void vmm_process_reboot(vmm_process *p);
+/* The job "start" ends with vmm_process_job_end(), "destroy" with the run. */
+void vmm_process_job_begin(vmm_process *p, const char *name);
+void vmm_process_job_end(vmm_process *p);
 /* Ask main to end. Any thread. */
 void vmm_process_end(vmm_process *p);
 

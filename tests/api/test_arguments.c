@@ -310,13 +310,19 @@ static void names_are_stable_and_total(void **state)
     assert_string_equal(visor_state_name(VISOR_STATE_RUNNING), "running");
     assert_string_equal(visor_reason_name(VISOR_REASON_EXIT), "exit");
     assert_string_equal(visor_event_kind_name(VISOR_EVENT_REBOOT), "reboot");
-    assert_string_equal(visor_lifecycle_name(VISOR_LIFECYCLE_STOPPED),
+    assert_string_equal(visor_event_detail_name(VISOR_EVENT_LIFECYCLE,
+                                                VISOR_LIFECYCLE_STOPPED),
                         "stopped");
+    assert_string_equal(visor_event_detail_name(VISOR_EVENT_JOB,
+                                                VISOR_JOB_ENDED),
+                        "ended");
+    assert_string_equal(visor_event_detail_name(VISOR_EVENT_REBOOT, 0), "");
     for (int i = -3; i < 64; i++) {
         assert_non_null(visor_state_name(i));
         assert_non_null(visor_reason_name(i));
         assert_non_null(visor_event_kind_name(i));
-        assert_non_null(visor_lifecycle_name(i));
+        for (int kind = -1; kind < 6; kind++)
+            assert_non_null(visor_event_detail_name(kind, i));
         assert_non_null(visor_error_code_name(i));
     }
     assert_string_equal(visor_state_name(INT_MAX), "unknown");

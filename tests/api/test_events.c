@@ -58,14 +58,20 @@ static int teardown(void **state)
 static void on_event(visor_connection *conn, const visor_event *event,
                      void *opaque)
 {
+    const char *detail = visor_event_detail_name(event->kind, event->detail);
     fixture *f = opaque;
 
     assert_ptr_equal(conn, f->conn);
     assert_true(event->size == sizeof(*event) && event->when_ns > 0);
-    if (event->kind == VISOR_EVENT_LIFECYCLE)
-        g_string_append_printf(f->seen, "%s:%s/%s ",
+
+    if (event->kind == VISOR_EVENT_JOB)
+        g_string_append_printf(f->seen, "%s:%s-%s/%s ",
                                visor_domain_get_name(event->domain),
-                               visor_lifecycle_name(event->detail),
+                               event->text, detail,
+                               visor_reason_name(event->reason));
+    else if (event->kind == VISOR_EVENT_LIFECYCLE)
+        g_string_append_printf(f->seen, "%s:%s/%s ",
+                               visor_domain_get_name(event->domain), detail,
                                visor_reason_name(event->reason));
     else
         g_string_append_printf(f->seen, "%s:%s ",
@@ -77,6 +83,9 @@ static void on_free(void *opaque)
 {
     ((fixture *)opaque)->freed++;
 }
+
+/* What ends by itself ends before or after its start has. */
+#define NOT_JOBS ((1u << VISOR_EVENT_LIFECYCLE) | (1u << VISOR_EVENT_REBOOT))
 
 static int subscribe(fixture *f, visor_domain *dom, uint32_t kinds)
 {
@@ -116,8 +125,10 @@ static void a_whole_life_is_told_in_order(void **state)
     OK(visor_domain_resume(dom, &err));
     OK(visor_domain_destroy(dom, 0, &err));
     OK(visor_domain_undefine(dom, 0, &err));
-    expect(f, "a:defined/none a:started/booted a:suspended/user "
-              "a:resumed/resumed a:stopped/destroyed a:undefined/none ");
+    expect(f, "a:defined/none a:start-began/none a:started/booted "
+              "a:start-ended/none a:suspended/user a:resumed/resumed "
+              "a:destroy-began/none a:stopped/destroyed a:destroy-ended/none "
+              "a:undefined/none ");
     visor_domain_unref(dom);
     expect_nothing(f);
 }
@@ -141,7 +152,7 @@ static void a_crash_is_told(void **state)
     fixture *f = *state;
     visor_domain *dom = define(f->conn, "a", "t");
 
-    (void)subscribe(f, NULL, 0);
+    (void)subscribe(f, NULL, NOT_JOBS);
     OK(visor_domain_start(dom, 0, &err));
     expect(f, "a:started/booted a:crashed/crashed a:stopped/crashed ");
     visor_domain_unref(dom);
@@ -153,7 +164,7 @@ static void a_transient_domains_end_is_told(void **state)
     g_autofree char *xml = domain_xml("a", NULL, "p", "null", NULL);
     visor_domain *dom = NULL;
 
-    (void)subscribe(f, NULL, 0);
+    (void)subscribe(f, NULL, NOT_JOBS);
     for (int i = 0; i < 5; i++) {
         OK(visor_domain_create_xml(f->conn, xml, 0, &dom, &err));
         expect(f, "a:started/booted a:shutdown/guest-poweroff "
@@ -169,7 +180,7 @@ static void a_transient_domains_end_is_told(void **state)
     }
 }
 
-static void a_failed_start_tells_nothing(void **state)
+static void a_failed_start_is_a_failed_job(void **state)
 {
     fixture *f = *state;
     g_autofree char *bad = kernel_xml("/proc/self/exe");
@@ -178,6 +189,7 @@ static void a_failed_start_tells_nothing(void **state)
     OK(visor_domain_define_xml(f->conn, bad, 0, &dom, &err));
     (void)subscribe(f, NULL, 0);
     assert_true(visor_domain_start(dom, 0, NULL) < 0);
+    expect(f, "bad:start-began/none bad:start-ended/failed ");
     expect_nothing(f);
     visor_domain_unref(dom);
 }
@@ -192,7 +204,8 @@ static void subscriptions_choose_domain_and_kind(void **state)
 
     OK(visor_domain_start(a, 0, &err));
     OK(visor_domain_start(b, 0, &err));
-    expect(f, "b:started/booted ");
+    expect(f, "a:start-began/none a:start-ended/none b:start-began/none "
+              "b:started/booted b:start-ended/none ");
     OK(visor_event_unsubscribe(f->conn, number, &err));
     OK(visor_event_unsubscribe(f->conn, jobs, &err));
     assert_int_equal(f->freed, 2);
@@ -215,7 +228,7 @@ static void what_was_before_is_not_told(void **state)
     OK(visor_domain_suspend(dom, &err));
     expect(f, "a:suspended/user ");
     OK(visor_domain_destroy(dom, 0, &err));
-    expect(f, "a:stopped/destroyed ");
+    expect(f, "a:destroy-began/none a:stopped/destroyed a:destroy-ended/none ");
     visor_domain_unref(dom);
 }
 
@@ -334,8 +347,9 @@ static void another_process_causes_events(void **state)
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
-    expect(f, "o:defined/none o:started/booted o:stopped/destroyed "
-              "o:undefined/none ");
+    expect(f, "o:defined/none o:start-began/none o:started/booted "
+              "o:start-ended/none o:destroy-began/none o:stopped/destroyed "
+              "o:destroy-ended/none o:undefined/none ");
 }
 
 static void a_killed_process_is_told(void **state)
@@ -372,7 +386,7 @@ int main(void)
         BOTH(a_paused_start_is_a_start),
         BOTH(a_crash_is_told),
         BOTH(a_transient_domains_end_is_told),
-        BOTH(a_failed_start_tells_nothing),
+        BOTH(a_failed_start_is_a_failed_job),
         BOTH(subscriptions_choose_domain_and_kind),
         BOTH(what_was_before_is_not_told),
         BOTH(the_guests_reboot_is_told),

@@ -3,8 +3,10 @@
 """Full disks, foreign folders, unreadable files, kills at any instant, crowds:
 one clear error, nothing half-made, nothing left over, other domains untouched."""
 import concurrent.futures
+import json
 import os
 import random
+import re
 import shutil
 import signal
 import stat
@@ -19,7 +21,7 @@ from support import ENGINE, TINY, VCTL, VctlTest, domain_xml
 NOBODY = 65534
 # What a domain's folder may hold when nothing is going on (driver/folder.h).
 FILES = {"name", "domain.xml", "autostart", "lock", "run.lock", "status.json",
-         "vmm.log", "vmm.log.1"}
+         "killed", "vmm.log", "vmm.log.1"}
 RUNNING_FILES = FILES | {"control.sock"}
 
 
@@ -138,6 +140,62 @@ class Disaster(VctlTest):
                 self.assertEqual(text.count("\n"), 1, text)
             self.assertIn(self.wait_state("a", "shutoff")["reason"],
                           {"failed", "none"})
+            self.check_whole()
+        self.ok("start", "a")
+        self.ok("destroy", "a")
+        self.ok("undefine", "a")
+        self.check_nothing_left()
+
+    def stop_before_it_listens(self, folder):
+        """A start whose process is stopped in between its first status and its
+        control socket: (client, pid), or None if we came too late."""
+        status = os.path.join(folder, "status.json")
+        client = subprocess.Popen([VCTL, "-c", self.uri, "start", "a"],
+                                  stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.PIPE, text=True)
+        end = time.monotonic() + 20
+        pid = 0
+        while not pid:
+            self.assertLess(time.monotonic(), end)
+            try:
+                with open(status, encoding="utf-8") as f:
+                    told = json.load(f)
+                pid = told["pid"] if told["state_name"] != "shutoff" else 0
+            except FileNotFoundError:
+                pass
+        os.kill(pid, signal.SIGSTOP)
+        if not os.path.exists(os.path.join(folder, "control.sock")):
+            return client, pid
+        os.kill(pid, signal.SIGCONT)
+        client.communicate(timeout=20)
+        self.ok("destroy", "a")
+        return None
+
+    def test_a_destroy_before_the_process_listens(self):
+        """It waits for a slow one; one that is stuck it kills; and the start
+        says what became of it."""
+        self.define("a")
+        uuid = self.json("list", "--all")[0]["uuid"]
+        folder = os.path.join(self.root, ENGINE, uuid)
+        for is_stuck in (False, True):
+            for _ in range(200):
+                if found := self.stop_before_it_listens(folder):
+                    break
+            else:
+                self.skipTest("this machine is too fast to be stopped in time")
+            client, pid = found
+            destroy = subprocess.Popen([VCTL, "-c", self.uri, "destroy", "a"],
+                                       stderr=subprocess.PIPE, text=True)
+            time.sleep(0.05)
+            if not is_stuck:
+                os.kill(pid, signal.SIGCONT)
+            text = destroy.communicate(timeout=20)[1]
+            self.assertEqual(destroy.returncode, 0, text)
+            text = client.communicate(timeout=20)[1]
+            if is_stuck or client.returncode != 0:
+                self.assertEqual(client.returncode, 1, text)
+                self.assertIn("destroyed while it started", text)
+            self.wait_state("a", "shutoff")
             self.check_whole()
         self.ok("start", "a")
         self.ok("destroy", "a")
