@@ -43,7 +43,7 @@ static void uncount(emu_cpu *cpu, const emu_insn *insn)
     if (block == NULL || insn < block->insn ||
         insn >= block->insn + block->count)
         return;
-    cpu->insns -= block->count - (uint64_t)(insn - block->insn);
+    emu_count(cpu, -(block->count - (uint64_t)(insn - block->insn)));
 }
 
 const emu_insn *emu_exec_stale(emu_cpu *cpu, const emu_insn *insn)
@@ -73,7 +73,7 @@ static void run_chain(emu_cpu *cpu, emu_block *block)
     const emu_insn *insn = block->insn;
 
     cpu->block = block;
-    cpu->insns += block->count;
+    emu_count(cpu, block->count);
     do
         insn = insn->exec(cpu, insn);
     while (insn != NULL);

@@ -42,7 +42,7 @@ static inline __attribute__((always_inline)) const emu_insn *emu_enter(
     emu_cpu *cpu, emu_block *block)
 {
     cpu->block = block;
-    cpu->insns += block->insn[0].pad;
+    emu_count(cpu, block->insn[0].pad);
 #ifdef EMU_THREADED
     return block->insn[0].exec(cpu, &block->insn[0]);
 #else

@@ -304,6 +304,12 @@ enum {
     EMU_UNWIND_FAILED,     /* return VSR_RUN_FAILED (emu_fail() left a text) */
 };
 
+/* `n` may be negative. Only the vCPU's thread counts; others may look on. */
+static inline void emu_count(emu_cpu *cpu, uint64_t n)
+{
+    __atomic_store_n(&cpu->insns, cpu->insns + n, __ATOMIC_RELAXED);
+}
+
 static inline uint64_t emu_insn_rip(const emu_cpu *cpu, const emu_insn *insn)
 {
     uint64_t rip = cpu->regs[EMU_REG_RIP] + insn->off;

@@ -310,12 +310,11 @@ static void names_are_stable_and_total(void **state)
     assert_string_equal(visor_state_name(VISOR_STATE_RUNNING), "running");
     assert_string_equal(visor_reason_name(VISOR_REASON_EXIT), "exit");
     assert_string_equal(visor_event_kind_name(VISOR_EVENT_REBOOT), "reboot");
-    assert_string_equal(visor_event_detail_name(VISOR_EVENT_LIFECYCLE,
-                                                VISOR_LIFECYCLE_STOPPED),
-                        "stopped");
-    assert_string_equal(visor_event_detail_name(VISOR_EVENT_JOB,
-                                                VISOR_JOB_ENDED),
-                        "ended");
+    assert_string_equal(
+        visor_event_detail_name(VISOR_EVENT_LIFECYCLE, VISOR_LIFECYCLE_STOPPED),
+        "stopped");
+    assert_string_equal(
+        visor_event_detail_name(VISOR_EVENT_JOB, VISOR_JOB_ENDED), "ended");
     assert_string_equal(visor_event_detail_name(VISOR_EVENT_REBOOT, 0), "");
     for (int i = -3; i < 64; i++) {
         assert_non_null(visor_state_name(i));

@@ -65,10 +65,9 @@ static void on_event(visor_connection *conn, const visor_event *event,
     assert_true(event->size == sizeof(*event) && event->when_ns > 0);
 
     if (event->kind == VISOR_EVENT_JOB)
-        g_string_append_printf(f->seen, "%s:%s-%s/%s ",
-                               visor_domain_get_name(event->domain),
-                               event->text, detail,
-                               visor_reason_name(event->reason));
+        g_string_append_printf(
+            f->seen, "%s:%s-%s/%s ", visor_domain_get_name(event->domain),
+            event->text, detail, visor_reason_name(event->reason));
     else if (event->kind == VISOR_EVENT_LIFECYCLE)
         g_string_append_printf(f->seen, "%s:%s/%s ",
                                visor_domain_get_name(event->domain), detail,
