@@ -107,6 +107,18 @@ static double list_all(visor_connection *conn)
     return (now() - start) * 1000;
 }
 
+/* A state folder outlives us. */
+static void undefine_all(visor_connection *conn)
+{
+    visor_domain **list = NULL;
+    int n = visor_domain_list(conn, 0, &list, NULL);
+
+    for (int i = 0; i < n; i++)
+        if (strncmp(visor_domain_get_name(list[i]), "bench-", 6) == 0)
+            CHECK(visor_domain_undefine(list[i], 0, &err));
+    visor_domain_list_free(list);
+}
+
 int main(int argc, char **argv)
 {
     visor_connection *conn = NULL;
@@ -138,6 +150,7 @@ int main(int argc, char **argv)
 
         list = v < list ? v : list;
     }
+    undefine_all(conn);
     printf("define + start paused + destroy + undefine  %8.0f /s\n", life);
     printf("define + dumpxml + undefine                 %8.0f /s\n", define);
     printf("list with state of %d domains             %8.2f ms\n", DOMAINS,
