@@ -9,6 +9,7 @@
 #include "devices/irqchip/lapic.h"
 #include "devices/irqchip/pic.h"
 #include "devices/legacy/acpi_pm.h"
+#include "devices/legacy/acpi_reduced.h"
 #include "devices/legacy/debug_exit.h"
 #include "devices/legacy/firmware_debug.h"
 #include "devices/legacy/fw_cfg.h"
@@ -30,6 +31,7 @@ static const vsr_device_class *const classes[] = {
     &vsr_rtc_class,
     &vsr_i8042_class,
     &vsr_acpi_pm_class,
+    &vsr_acpi_reduced_class,
     &vsr_reset_port_class,
     &vsr_debug_exit_class,
     &vsr_test_bench_class,

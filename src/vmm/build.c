@@ -191,7 +191,7 @@ void vmm_teardown(vsr_vmm *vmm)
 {
     /* The devices write to the serials until they are gone. */
     g_clear_pointer(&vmm->machine, vsr_machine_free);
-    vmm->pm = NULL;
+    vmm->power = NULL;
     vmm->loaded = false;
     for (uint32_t i = 0; i < VSR_SERIALS_MAX; i++)
         g_clear_pointer(&vmm->serial[i], vsr_chardev_free);

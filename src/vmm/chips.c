@@ -15,6 +15,7 @@
 #include "devices/irqchip/lapic.h"
 #include "devices/irqchip/pic.h"
 #include "devices/legacy/acpi_pm.h"
+#include "devices/legacy/acpi_reduced.h"
 #include "devices/legacy/debug_exit.h"
 #include "devices/legacy/firmware_debug.h"
 #include "devices/legacy/fw_cfg.h"
@@ -141,10 +142,32 @@ static bool add_bridge(vsr_vmm *vmm, GError **error)
                           error) != NULL;
 }
 
+static bool add_power(vsr_vmm *vmm, GError **error)
+{
+    vsr_acpi_pm_params pm = { .port = VSR_PORT_PM, .sci_gsi = VSR_GSI_SCI };
+    vsr_acpi_reduced_params reduced = { .port = VSR_PORT_PM,
+                                        .gsi = VSR_GSI_SCI };
+
+    if (vmm->board.reduced_acpi)
+        vmm->power = vsr_device_new(vmm->machine, &vsr_acpi_reduced_class,
+                                    "acpi-reduced", &reduced, error);
+    else
+        vmm->power = vsr_device_new(vmm->machine, &vsr_acpi_pm_class, "acpi-pm",
+                                    &pm, error);
+    return vmm->power != NULL;
+}
+
+void vmm_power_button(vsr_vmm *vmm)
+{
+    if (vmm->board.reduced_acpi)
+        vsr_acpi_reduced_power_button(vmm->power);
+    else
+        vsr_acpi_pm_power_button(vmm->power);
+}
+
 bool vmm_add_devices(vsr_vmm *vmm, GError **error)
 {
     vsr_machine *machine = vmm->machine;
-    vsr_acpi_pm_params pm = { .port = VSR_PORT_PM, .sci_gsi = VSR_GSI_SCI };
     vsr_i8042_params i8042 = { .keyboard_gsi = VSR_GSI_KBD };
 
     if (!add_serials(vmm, error))
@@ -154,9 +177,6 @@ bool vmm_add_devices(vsr_vmm *vmm, GError **error)
     if (vmm->board.has_i8042 &&
         !vsr_device_new(machine, &vsr_i8042_class, "i8042", &i8042, error))
         return false;
-    vmm->pm =
-        vsr_device_new(machine, &vsr_acpi_pm_class, "acpi-pm", &pm, error);
-    if (!vmm->pm)
-        return false;
-    return add_bridge(vmm, error) && add_helpers(vmm, error);
+    return add_power(vmm, error) && add_bridge(vmm, error) &&
+           add_helpers(vmm, error);
 }

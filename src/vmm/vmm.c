@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "devices/legacy/acpi_pm.h"
 #include "vmm/vmm_state.h"
 
 typedef struct {
@@ -197,7 +196,7 @@ static bool do_button(vsr_vmm *vmm, void *args, GError **error)
     if (vmm->state != VSR_STATE_RUNNING)
         return fail_state(vmm, error, "running");
     vmm->reboot_next = *reboot;
-    vsr_acpi_pm_power_button(vmm->pm);
+    vmm_power_button(vmm);
     return true;
 }
 

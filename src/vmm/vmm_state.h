@@ -31,7 +31,7 @@ struct vsr_vmm {
 
     vsr_board board;
     vsr_machine *machine;                 /* NULL when shut off */
-    vsr_device *pm;                       /* acpi_pm, owned by the machine */
+    vsr_device *power; /* acpi_pm or acpi_reduced, the machine's */
     vsr_chardev *serial[VSR_SERIALS_MAX]; /* as conf->serials */
     uint32_t n_serials;
 
@@ -59,6 +59,8 @@ bool vmm_power_on(vsr_vmm *vmm, GError **error);
 /* chips.c: interrupt chips and timers the engine lacks; devices of the board. */
 bool vmm_add_chips(vsr_vmm *vmm, GError **error);
 bool vmm_add_devices(vsr_vmm *vmm, GError **error);
+/* There are devices, hence a button. */
+void vmm_power_button(vsr_vmm *vmm);
 
 /* run.c */
 extern const vsr_machine_events vmm_machine_events;

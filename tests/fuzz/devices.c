@@ -12,6 +12,7 @@
 #include "devices/irqchip/lapic.h"
 #include "devices/irqchip/pic.h"
 #include "devices/legacy/acpi_pm.h"
+#include "devices/legacy/acpi_reduced.h"
 #include "devices/legacy/debug_exit.h"
 #include "devices/legacy/firmware_debug.h"
 #include "devices/legacy/fw_cfg.h"
@@ -49,6 +50,7 @@ static vsr_machine *machine_new(void)
     const vsr_uart16550_params uart = { .port = 0x3f8, .gsi = 4 };
     const vsr_rtc_params rtc = { .port = 0x70, .gsi = 8, .low_ram = 1 << 24 };
     const vsr_acpi_pm_params pm = { .port = 0x600, .sci_gsi = 9 };
+    const vsr_acpi_reduced_params reduced = { .port = 0x60c, .gsi = 10 };
     const vsr_i8042_params i8042 = { .keyboard_gsi = 1, .keyboard = true };
     const vsr_firmware_debug_params debug = { 0 };
     vsr_machine *machine = fake_machine_new(1);
@@ -65,6 +67,7 @@ static vsr_machine *machine_new(void)
     add(machine, &vsr_uart16550_class, &uart);
     add(machine, &vsr_rtc_class, &rtc);
     add(machine, &vsr_acpi_pm_class, &pm);
+    add(machine, &vsr_acpi_reduced_class, &reduced);
     add(machine, &vsr_i8042_class, &i8042);
     add(machine, &vsr_debug_exit_class, NULL);
     add(machine, &vsr_firmware_debug_class, &debug);

@@ -3,7 +3,7 @@
  * tiny.S: the small test guest: a multiboot 1 image of one page. It greets on
  * COM1, then does what the first letter of its command line says:
  *
- *   p  power off through PM1a_CNT       r  reset through port 0xcf9
+ *   p  power off through ACPI's ports   r  reset through port 0xcf9
  *   h  HLT for ever, interrupts off     s  spin for ever
  *   t  triple fault                     e  echo COM1 input; 'q' powers off
  *   x  debug-exit with 3 (status 7)     g  write garbage to every port and to
@@ -11,12 +11,18 @@
  *   w  wait for the power button (polled), then power off
  *   u  reset after printing, for ever   m  print the memory size from multiboot
  *
+ * It reads no ACPI tables: what one board has at a port does no harm on the
+ * other.
+ *
  * Spec: Multiboot Specification 0.6.96, 3.1 and 3.2; ACPI 6.5, 4.8.3.
  */
         .set    COM1, 0x3f8
         .set    PM1_STS, 0x600
         .set    PM1_CNT, 0x604
         .set    S5, 0x3400              /* SLP_EN, SLP_TYP 5 */
+        .set    SLEEP_CONTROL, 0x600    /* of reduced hardware */
+        .set    SLEEP_S5, 0x34
+        .set    EVENTS, 0x602
 
         .text
         .code32
@@ -74,6 +80,9 @@ _start: movl    $stack_top, %esp
 power_off:
         movl    $goodbye, %esi
         call    puts
+        movw    $SLEEP_CONTROL, %dx
+        movb    $SLEEP_S5, %al
+        outb    %al, %dx
         movw    $PM1_CNT, %dx
         movw    $S5, %ax
         outw    %ax, %dx
@@ -119,8 +128,12 @@ wait_button:
         movw    $PM1_STS, %dx
 1:      inw     %dx, %ax
         testw   $0x100, %ax             /* PWRBTN_STS */
-        jz      1b
-        jmp     power_off
+        jnz     power_off
+        movw    $EVENTS, %dx
+        inb     %dx, %al
+        testb   $1, %al                 /* the button; 0 on the other board */
+        jnz     power_off
+        jmp     wait_button
 
 memory: movl    8(%ebp), %eax           /* mem_upper, KiB */
         movl    $8, %ecx
@@ -206,7 +219,7 @@ newline:        .asciz  "\n"
 spared:         .word   0x61, 0x64      /* keyboard controller's commands */
                 .word   0x8f, 0x92      /* system control port A */
                 .word   0x3f5, 0x3ff    /* the console */
-                .word   0x601, 0x605    /* PM1a_CNT */
+                .word   0x5fd, 0x605    /* PM1a_CNT, sleep control */
                 .word   0xcf6, 0xcf9    /* reset */
                 .word   0, 0
 no_idt:         .word   0

@@ -127,6 +127,39 @@ static void fadt_describes_the_fixed_hardware(void **state)
     tables_free(f);
 }
 
+/* ACPI 6.5, 4.1: no SCI, PM1 blocks, PM timer, FACS; sleep registers and a
+ * power button of AML instead. */
+static void micro_board_has_reduced_hardware(void **state)
+{
+    fixture *f = tables_new(VSR_BOARD_MICRO, 1, 1, 0);
+    const uint8_t *fadt = table(f, "FACP"), *madt = table(f, "APIC");
+    uint32_t len = vsr_le32(madt + 4), i;
+
+    assert_int_equal(vsr_le32(fadt + 112) & (1 << 20 | 1 << 4),
+                     1 << 20 | 1 << 4);
+    assert_int_equal(vsr_le32(fadt + 36), 0); /* FACS */
+    for (i = 46; i < 96; i++)                 /* SCI_INT to CST_CNT */
+        assert_int_equal(fadt[i], 0);
+    for (i = 148; i < 244; i++) /* X_PM1a_EVT_BLK to X_GPE1_BLK */
+        assert_int_equal(fadt[i], 0);
+    assert_int_equal(fadt[244], 1); /* sleep control: I/O */
+    assert_int_equal(fadt[245], 8);
+    assert_int_equal(vsr_le64(fadt + 248), 0x600);
+    assert_int_equal(fadt[256], 1);
+    assert_int_equal(vsr_le64(fadt + 260), 0x601);
+    assert_memory_equal(fadt + 268, "VISOR\0\0", 8);
+    assert_int_equal(vsr_le64(fadt + 120), 0xcf9); /* reset, as ever */
+    for (i = 44; i + 2 <= len; i += madt[i + 1])
+        assert_false(madt[i] == 2 && madt[i + 3] == 9); /* no SCI override */
+    tables_free(f);
+
+    f = tables_new(VSR_BOARD_PCI, 1, 1, 0);
+    fadt = table(f, "FACP");
+    assert_int_equal(vsr_le32(fadt + 112) & (1 << 20 | 1 << 4), 0);
+    assert_int_equal(vsr_le64(fadt + 248), 0);
+    tables_free(f);
+}
+
 static void madt_lists_processors_and_interrupts(void **state)
 {
     fixture *f = tables_new(VSR_BOARD_PCI, 2, 3, 0);
@@ -373,6 +406,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_table_has_a_checksum),
         cmocka_unit_test(fadt_describes_the_fixed_hardware),
+        cmocka_unit_test(micro_board_has_reduced_hardware),
         cmocka_unit_test(madt_lists_processors_and_interrupts),
         cmocka_unit_test(more_than_255_processors_use_x2apic_entries),
         cmocka_unit_test(mcfg_is_for_the_board_with_pci),

@@ -25,7 +25,12 @@ enum {
     OP_METHOD = 0x14,
     OP_DUAL_NAME = 0x2e,
     OP_MULTI_NAME = 0x2f,
+    OP_AND = 0x7b,
+    OP_NOTIFY = 0x86,
+    OP_IF = 0xa0,
     OP_EXT = 0x5b,
+    OP_EXT_REGION = 0x80,
+    OP_EXT_FIELD = 0x81,
     OP_EXT_DEVICE = 0x82,
 };
 
@@ -146,6 +151,49 @@ vsr_aml_mark vsr_aml_open_package(vsr_aml *aml, uint8_t count)
     return mark;
 }
 
+vsr_aml_mark vsr_aml_open_if_bits(vsr_aml *aml, const char *path, uint64_t mask)
+{
+    vsr_aml_mark mark;
+
+    put(aml, OP_IF, 1);
+    mark = aml->len;
+    put(aml, OP_AND, 1);
+    vsr_aml_path(aml, path);
+    vsr_aml_int(aml, mask);
+    put(aml, 0, 1); /* the result is stored nowhere */
+    return mark;
+}
+
+void vsr_aml_notify(vsr_aml *aml, const char *path, uint8_t value)
+{
+    put(aml, OP_NOTIFY, 1);
+    vsr_aml_path(aml, path);
+    vsr_aml_int(aml, value);
+}
+
+/* 20.2.5.2 "Named Objects Encoding": a region in I/O space and a field that is
+ * all of it; accesses are bytes, other bits are preserved, no lock. */
+void vsr_aml_io_byte(vsr_aml *aml, const char *region, const char *field,
+                     uint16_t port)
+{
+    vsr_aml_mark mark;
+
+    put(aml, OP_EXT, 1);
+    put(aml, OP_EXT_REGION, 1);
+    vsr_aml_path(aml, region);
+    put(aml, 1, 1); /* SystemIO */
+    vsr_aml_int(aml, port);
+    vsr_aml_int(aml, 1);
+    put(aml, OP_EXT, 1);
+    put(aml, OP_EXT_FIELD, 1);
+    mark = aml->len;
+    vsr_aml_path(aml, region);
+    put(aml, 1, 1); /* ByteAcc */
+    vsr_aml_path(aml, field);
+    put(aml, 8, 1); /* bits */
+    vsr_aml_close(aml, mark);
+}
+
 void vsr_aml_name(vsr_aml *aml, const char *path)
 {
     put(aml, OP_NAME, 1);
@@ -236,11 +284,11 @@ void vsr_aml_res_mem32(GByteArray *res, uint32_t base, uint32_t len)
 }
 
 /* 6.4.3.6 "Extended Interrupt Descriptor" */
-void vsr_aml_res_interrupt(GByteArray *res, uint32_t gsi)
+void vsr_aml_res_interrupt(GByteArray *res, uint32_t gsi, bool shared)
 {
     put(res, 0x89, 1);
     put(res, 6, 2);
-    put(res, 1 | 1 << 3, 1); /* consumer, level, active high, shared */
+    put(res, 1 | (shared ? 1 << 3 : 0), 1); /* consumer, level, active high */
     put(res, 1, 1);
     put(res, gsi, 4);
 }

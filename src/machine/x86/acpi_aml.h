@@ -26,6 +26,9 @@ vsr_aml_mark vsr_aml_open_scope(vsr_aml *aml, const char *path);
 vsr_aml_mark vsr_aml_open_device(vsr_aml *aml, const char *name);
 vsr_aml_mark vsr_aml_open_method(vsr_aml *aml, const char *name, uint8_t args);
 vsr_aml_mark vsr_aml_open_package(vsr_aml *aml, uint8_t count);
+/* If (path & mask) */
+vsr_aml_mark vsr_aml_open_if_bits(vsr_aml *aml, const char *path,
+                                  uint64_t mask);
 void vsr_aml_close(vsr_aml *aml, vsr_aml_mark mark);
 
 /* Name (name, <what is written next>). Paths: "_HID", "\\_S5", "\\_SB". */
@@ -36,6 +39,10 @@ void vsr_aml_string(vsr_aml *aml, const char *text);
 void vsr_aml_eisa_id(vsr_aml *aml, const char *id); /* "PNP0501" */
 void vsr_aml_buffer(vsr_aml *aml, const void *data, size_t len);
 void vsr_aml_op(vsr_aml *aml, uint8_t op); /* ReturnOp, Arg3Op … */
+void vsr_aml_notify(vsr_aml *aml, const char *path, uint8_t value);
+/* OperationRegion (region, SystemIO, port, 1), and `field` for its byte. */
+void vsr_aml_io_byte(vsr_aml *aml, const char *region, const char *field,
+                     uint16_t port);
 
 enum { VSR_AML_RETURN = 0xa4, VSR_AML_ARG3 = 0x6b };
 
@@ -43,8 +50,8 @@ enum { VSR_AML_RETURN = 0xa4, VSR_AML_ARG3 = 0x6b };
 void vsr_aml_res_io(GByteArray *res, uint16_t base, uint8_t len);
 void vsr_aml_res_irq(GByteArray *res, uint8_t irq); /* ISA: edge, high */
 void vsr_aml_res_mem32(GByteArray *res, uint32_t base, uint32_t len);
-/* Extended interrupt: level, active high, shared. */
-void vsr_aml_res_interrupt(GByteArray *res, uint32_t gsi);
+/* Extended interrupt: level, active high. */
+void vsr_aml_res_interrupt(GByteArray *res, uint32_t gsi, bool shared);
 /* Windows a bridge hands down. */
 void vsr_aml_res_bus(GByteArray *res, uint16_t first, uint16_t last);
 void vsr_aml_res_io_window(GByteArray *res, uint16_t first, uint16_t last);

@@ -3,7 +3,8 @@
  * acpi_dsdt.c: what the board's devices look like to an ACPI guest.
  *
  * Spec:    ACPI 6.5, 6.1 "Device Identification Objects", 6.2.13 "_PRT",
- *          7.4.2.6 "\_S5"; PCI Firmware 3.3, 4.5 "_OSC"; LNRO0005 as Linux's
+ *          7.4.2.6 "\_S5", 5.6.9 "Interrupt-signaled ACPI events", 4.8.2.2.2
+ *          "Control Method Power Button"; PCI Firmware 3.3, 4.5 "_OSC"; LNRO0005 as Linux's
  *          drivers/virtio/virtio_mmio.c matches it.
  * Threads: control.
  */
@@ -31,7 +32,7 @@ static void sleep_states(vsr_aml *aml)
 
     vsr_aml_name(aml, "\\_S5");
     mark = vsr_aml_open_package(aml, 4);
-    vsr_aml_int(aml, VSR_ACPI_S5_TYPE); /* PM1a_CNT */
+    vsr_aml_int(aml, VSR_ACPI_S5_TYPE); /* PM1a_CNT, or sleep control */
     vsr_aml_int(aml, VSR_ACPI_S5_TYPE); /* PM1b_CNT, not there */
     vsr_aml_int(aml, 0);
     vsr_aml_int(aml, 0);
@@ -81,7 +82,8 @@ static void legacy(vsr_aml *aml, const vsr_board *board)
 
     /* Fixed ports and the ECAM: nobody else may have them. */
     mark = open_device(aml, "MBRD", "PNP0C02", 0);
-    vsr_aml_res_io(res, VSR_PORT_PM, 12);
+    vsr_aml_res_io(res, VSR_PORT_PM,
+                   board->reduced_acpi ? VSR_REDUCED_LEN : 12);
     if (board->kind == VSR_BOARD_PCI)
         vsr_aml_res_mem32(res, (uint32_t)VSR_ECAM_BASE, (uint32_t)VSR_ECAM_LEN);
     vsr_aml_crs(aml, res);
@@ -127,10 +129,36 @@ static void virtio_mmio(vsr_aml *aml, const vsr_board *board)
         vsr_aml_int(aml, 1);
         vsr_aml_res_mem32(res, (uint32_t)board->mmio[i].base,
                           (uint32_t)VSR_VIRTIO_MMIO_STEP);
-        vsr_aml_res_interrupt(res, board->mmio[i].gsi);
+        vsr_aml_res_interrupt(res, board->mmio[i].gsi, true);
         vsr_aml_crs(aml, res);
         vsr_aml_close(aml, mark);
     }
+}
+
+/* Without an SCI, events come through the Generic Event Device: its interrupt
+ * has _EVT run, which finds out what happened. */
+static void event_device(vsr_aml *aml)
+{
+    GByteArray *res = g_byte_array_new();
+    vsr_aml_mark mark, method, condition;
+
+    mark = open_device(aml, "PWRB", "PNP0C0C", 0);
+    vsr_aml_close(aml, mark);
+
+    mark = vsr_aml_open_device(aml, "GED");
+    vsr_aml_name(aml, "_HID");
+    vsr_aml_string(aml, "ACPI0013");
+    vsr_aml_name(aml, "_UID");
+    vsr_aml_int(aml, 0);
+    vsr_aml_res_interrupt(res, VSR_GSI_SCI, false);
+    vsr_aml_crs(aml, res);
+    vsr_aml_io_byte(aml, "EREG", "EVNT", VSR_PORT_PM + VSR_REDUCED_EVENTS);
+    method = vsr_aml_open_method(aml, "_EVT", 1);
+    condition = vsr_aml_open_if_bits(aml, "EVNT", VSR_REDUCED_EVENT_BUTTON);
+    vsr_aml_notify(aml, "PWRB", 0x80); /* status change: pressed */
+    vsr_aml_close(aml, condition);
+    vsr_aml_close(aml, method);
+    vsr_aml_close(aml, mark);
 }
 
 /* _PRT: device d's pin p is on GSI 16 + (d + p) % 4. */
@@ -201,6 +229,8 @@ void vsr_acpi_dsdt(vsr_aml *aml, const vsr_board *board, uint32_t phys_bits)
     if (board->kind == VSR_BOARD_PCI)
         pci_root(aml, board, phys_bits);
     legacy(aml, board);
+    if (board->reduced_acpi)
+        event_device(aml);
     serials(aml, board);
     virtio_mmio(aml, board);
     vsr_aml_close(aml, scope);

@@ -3,7 +3,7 @@
  * acpi_tables.c: RSDP, XSDT, FADT, FACS, MADT, MCFG, WAET around the DSDT,
  * laid out at VSR_ACPI_TABLES.
  *
- * Spec:    ACPI 6.5, 5.2.5 "RSDP", 5.2.6 "System Description Table Header",
+ * Spec:    ACPI 6.5, 4.1 "Hardware-Reduced ACPI", 5.2.5 "RSDP", 5.2.6 "System Description Table Header",
  *          5.2.9 "FADT", 5.2.10 "FACS", 5.2.12 "MADT"; PCI Firmware 3.3, 4.1.2
  *          "MCFG"; Microsoft WAET 1.0.
  * Threads: control, vCPUs stopped.
@@ -24,9 +24,11 @@ enum {
     /* FADT flags */
     FADT_WBINVD = 1 << 0,
     FADT_PROC_C1 = 1 << 2,
+    FADT_METHOD_BUTTON = 1 << 4, /* power: no fixed hardware */
     FADT_NO_SLEEP_BUTTON = 1 << 5,
     FADT_RESET_REG = 1 << 10,
     FADT_APIC_PHYSICAL = 1 << 19,
+    FADT_HW_REDUCED = 1 << 20,
 
     /* IAPC_BOOT_ARCH */
     BOOT_LEGACY_DEVICES = 1 << 0,
@@ -164,34 +166,67 @@ static uint16_t boot_arch(const vsr_board *board)
     return flags;
 }
 
+/* SCI_INT to CST_CNT: the fixed hardware; all zero where there is none. */
+static void fadt_fixed(tables *t, bool there)
+{
+    put(t, there ? VSR_GSI_SCI : 0, 2);
+    put(t, 0, 4); /* SMI_CMD: always in ACPI mode */
+    put(t, 0, 4); /* ACPI_ENABLE, ACPI_DISABLE, S4BIOS_REQ, PSTATE_CNT */
+    put(t, there ? VSR_PORT_PM : 0, 4);
+    put(t, 0, 4);
+    put(t, there ? VSR_PORT_PM + 4 : 0, 4);
+    put(t, 0, 4);
+    put(t, 0, 4); /* PM2_CNT */
+    put(t, there ? VSR_PORT_PM + 8 : 0, 4);
+    put(t, 0, 4);             /* GPE0 */
+    put(t, 0, 4);             /* GPE1 */
+    put(t, there ? 4 : 0, 1); /* PM1_EVT_LEN */
+    put(t, there ? 2 : 0, 1); /* PM1_CNT_LEN */
+    put(t, 0, 1);
+    put(t, there ? 4 : 0, 1); /* PM_TMR_LEN */
+    put(t, 0, 4); /* GPE0_BLK_LEN, GPE1_BLK_LEN, GPE1_BASE, CST_CNT */
+}
+
+/* X_PM1a_EVT_BLK to SLEEP_STATUS_REG. */
+static void fadt_registers(tables *t, bool reduced)
+{
+    uint32_t i;
+
+    if (!reduced) {
+        gas(t, GAS_IO, 32, 2, VSR_PORT_PM);
+        no_gas(t);
+        gas(t, GAS_IO, 16, 2, VSR_PORT_PM + 4);
+        no_gas(t);
+        no_gas(t);
+        gas(t, GAS_IO, 32, 3, VSR_PORT_PM + 8);
+    }
+    /* The same of reduced hardware, GPE0, GPE1. */
+    for (i = 0; i < (reduced ? 8 : 2); i++)
+        no_gas(t);
+    if (reduced) {
+        gas(t, GAS_IO, 8, 1, VSR_PORT_PM + VSR_REDUCED_SLEEP_CONTROL);
+        gas(t, GAS_IO, 8, 1, VSR_PORT_PM + VSR_REDUCED_SLEEP_STATUS);
+    } else {
+        no_gas(t);
+        no_gas(t);
+    }
+}
+
+/* facs: 0 where the hardware is reduced. */
 static uint64_t build_fadt(tables *t, const vsr_board *board, uint64_t dsdt,
                            uint64_t facs)
 {
     uint32_t flags =
         FADT_WBINVD | FADT_PROC_C1 | FADT_NO_SLEEP_BUTTON | FADT_RESET_REG;
-    uint32_t i;
 
+    if (board->reduced_acpi)
+        flags |= FADT_HW_REDUCED | FADT_METHOD_BUTTON;
     open_table(t, "FACP", 6);
     put(t, facs, 4);
     put(t, dsdt, 4);
     put(t, 0, 1);
     put(t, 0, 1); /* preferred profile: unspecified */
-    put(t, VSR_GSI_SCI, 2);
-    put(t, 0, 4); /* SMI_CMD: always in ACPI mode */
-    put(t, 0, 4); /* ACPI_ENABLE, ACPI_DISABLE, S4BIOS_REQ, PSTATE_CNT */
-    put(t, VSR_PORT_PM, 4);
-    put(t, 0, 4);
-    put(t, VSR_PORT_PM + 4, 4);
-    put(t, 0, 4);
-    put(t, 0, 4); /* PM2_CNT */
-    put(t, VSR_PORT_PM + 8, 4);
-    put(t, 0, 4); /* GPE0 */
-    put(t, 0, 4);
-    put(t, 4, 1); /* PM1_EVT_LEN */
-    put(t, 2, 1); /* PM1_CNT_LEN */
-    put(t, 0, 1);
-    put(t, 4, 1);     /* PM_TMR_LEN */
-    put(t, 0, 4);     /* GPE0_BLK_LEN, GPE1_BLK_LEN, GPE1_BASE, CST_CNT */
+    fadt_fixed(t, !board->reduced_acpi);
     put(t, 0xfff, 2); /* no C2 */
     put(t, 0xfff, 2); /* no C3 */
     put(t, 0, 4);     /* flush size and stride: WBINVD works */
@@ -206,14 +241,7 @@ static uint64_t build_fadt(tables *t, const vsr_board *board, uint64_t dsdt,
     put(t, 5, 1); /* minor version: 6.5 */
     put(t, 0, 8); /* X_FIRMWARE_CTRL: the 32-bit one is used */
     put(t, dsdt, 8);
-    gas(t, GAS_IO, 32, 2, VSR_PORT_PM);
-    no_gas(t);
-    gas(t, GAS_IO, 16, 2, VSR_PORT_PM + 4);
-    no_gas(t);
-    no_gas(t);
-    gas(t, GAS_IO, 32, 3, VSR_PORT_PM + 8);
-    for (i = 0; i < 4; i++) /* GPE0, GPE1, sleep control and status */
-        no_gas(t);
+    fadt_registers(t, board->reduced_acpi);
     put_text(t, "VISOR\0\0\0", 8); /* hypervisor vendor */
     return close_table(t);
 }
@@ -267,7 +295,8 @@ static uint64_t build_madt(tables *t, const vsr_board *board)
         put(t, VSR_IOAPIC_BASE, 4);
         put(t, 0, 4); /* GSI base */
         madt_override(t, 0, 2, 0);
-        madt_override(t, VSR_GSI_SCI, VSR_GSI_SCI, 0x000d);
+        if (!board->reduced_acpi)
+            madt_override(t, VSR_GSI_SCI, VSR_GSI_SCI, 0x000d);
     }
     /* 5.2.12.7 "Local APIC NMI Structure": LINT1 of every processor */
     put(t, 4, 1);
@@ -298,11 +327,11 @@ static uint64_t build_mcfg(tables *t)
     return close_table(t);
 }
 
-/* RTC and PM timer are read right the first time. */
-static uint64_t build_waet(tables *t)
+/* RTC and PM timer, if any, are read right the first time. */
+static uint64_t build_waet(tables *t, const vsr_board *board)
 {
     open_table(t, "WAET", 1);
-    put(t, 3, 4);
+    put(t, (board->has_rtc ? 1 : 0) | (board->reduced_acpi ? 0 : 2), 4);
     return close_table(t);
 }
 
@@ -322,19 +351,20 @@ bool vsr_acpi_build(const vsr_board *board, vsr_machine *machine,
 {
     g_autoptr(GByteArray) bytes = g_byte_array_new();
     tables t = { .bytes = bytes };
-    uint64_t list[8], dsdt, facs, xsdt;
+    uint64_t list[8], dsdt, facs = 0, xsdt;
     uint32_t n = 0, i;
 
     while (bytes->len < RSDP_LEN)
         put(&t, 0, 1);
     dsdt = build_dsdt(&t, board, machine->caps.phys_bits);
-    facs = build_facs(&t);
+    if (!board->reduced_acpi)
+        facs = build_facs(&t);
     list[n++] = build_fadt(&t, board, dsdt, facs);
     list[n++] = build_madt(&t, board);
     if (board->kind == VSR_BOARD_PCI)
         list[n++] = build_mcfg(&t);
-    if (board->has_rtc)
-        list[n++] = build_waet(&t);
+    if (board->has_rtc || !board->reduced_acpi)
+        list[n++] = build_waet(&t, board);
     open_table(&t, "XSDT", 1);
     for (i = 0; i < n; i++)
         put(&t, list[i], 8);

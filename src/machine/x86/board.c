@@ -57,6 +57,7 @@ bool vsr_board_init(vsr_board *out, vsr_board_kind kind, uint64_t ram_bytes,
         .has_ioapic = true,
         .has_rtc = true,
         .has_i8042 = kind == VSR_BOARD_PCI,
+        .reduced_acpi = kind == VSR_BOARD_MICRO,
     };
     return true;
 }

@@ -16,7 +16,7 @@
 
 typedef enum {
     VSR_BOARD_PCI,   /* PCIe (ECAM), ACPI, legacy chips */
-    VSR_BOARD_MICRO, /* ACPI hardware-reduced style, no PCI */
+    VSR_BOARD_MICRO, /* hardware-reduced ACPI, no PCI */
 } vsr_board_kind;
 
 /* One virtio-mmio window of the micro board. */
@@ -35,6 +35,7 @@ typedef struct {
     uint32_t n_serials;                /* COM1.. */
     bool has_pic, has_pit, has_ioapic; /* in the machine, whoever models them */
     bool has_rtc, has_i8042;
+    bool reduced_acpi; /* no SCI, PM1 registers and PM timer: acpi_reduced.h */
     bool has_keyboard; /* at the i8042: announced to the guest only then */
     uint32_t n_mmio;
     vsr_board_mmio mmio[VSR_BOARD_MMIO_MAX];

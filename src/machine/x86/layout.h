@@ -22,7 +22,6 @@
 #define VSR_PCI_MMIO_LEN   UINT64_C(0x20000000)
 #define VSR_VIRTIO_MMIO_BASE UINT64_C(0xfeb00000) /* 0x1000 each, 32 slots */
 #define VSR_VIRTIO_MMIO_STEP UINT64_C(0x1000)
-#define VSR_GED_BASE       UINT64_C(0xfea00000)
 #define VSR_IOAPIC_BASE    UINT64_C(0xfec00000)
 #define VSR_LAPIC_BASE     UINT64_C(0xfee00000)
 #define VSR_TEST_MEMORY_BASE UINT64_C(0xff000000)
@@ -53,13 +52,25 @@ enum {
     VSR_PORT_COM4 = 0x2e8,
     VSR_PORT_FIRMWARE_DEBUG = 0x402,
     VSR_PORT_FW_CFG = 0x510,
-    VSR_PORT_PM = 0x600,      /* PM1a event, control, PM timer: 0x600..0x60b */
+    VSR_PORT_PM = 0x600,      /* PM1a event, control, PM timer: 0x600..0x60b; or
+                                 VSR_REDUCED_* */
     VSR_PORT_PCI_CONFIG = 0xcf8,
     VSR_PORT_TEST_LINES = 0x2000,
     VSR_PORT_RESET = 0xcf9,
 };
 
-/* SLP_TYP of \_S5: the DSDT declares it, devices/legacy/acpi_pm.c obeys it. */
+/* From VSR_PORT_PM on a board of reduced hardware: bytes. */
+enum {
+    VSR_REDUCED_SLEEP_CONTROL = 0,
+    VSR_REDUCED_SLEEP_STATUS = 1,
+    VSR_REDUCED_EVENTS = 2, /* reading takes them */
+    VSR_REDUCED_LEN = 3,
+
+    VSR_REDUCED_EVENT_BUTTON = 1 << 0, /* power button */
+};
+
+/* SLP_TYP of \_S5: the DSDT declares it, devices/legacy/acpi_pm.c and
+ * acpi_reduced.c obey it. */
 enum { VSR_ACPI_S5_TYPE = 5 };
 /* Value for the reset register (port 0xcf9): hard reset. */
 enum { VSR_RESET_VALUE = 0x06 };
@@ -71,7 +82,7 @@ enum {
     VSR_GSI_COM2 = 3,
     VSR_GSI_COM1 = 4,
     VSR_GSI_RTC = 8,
-    VSR_GSI_SCI = 9,
+    VSR_GSI_SCI = 9, /* reduced hardware: the Generic Event Device */
     VSR_GSI_PCI_FIRST = 16, /* INTA..INTD swizzle over 16..19 */
     VSR_GSI_VIRTIO_FIRST = 5, /* micro board: see virtio_gsi() */
 };
