@@ -98,6 +98,23 @@ static void every_table_has_a_checksum(void **state)
     tables_free(f);
 }
 
+static void rsdt_and_xsdt_list_the_same_tables(void **state)
+{
+    fixture *f = tables_new(VSR_BOARD_PCI, 1, 1, 0);
+    const uint8_t *rsdt = at(f, vsr_le32(f->area + 16));
+    const uint8_t *xsdt = at(f, vsr_le64(f->area + 24));
+    uint32_t n = (vsr_le32(xsdt + 4) - 36) / 8, i;
+
+    assert_memory_equal(rsdt, "RSDT", 4);
+    assert_int_equal(sum(rsdt, vsr_le32(rsdt + 4)), 0);
+    assert_int_equal(vsr_le32(rsdt + 4), 36 + 4 * n);
+    assert_in_range(n, 3, 8);
+    for (i = 0; i < n; i++)
+        assert_int_equal(vsr_le32(rsdt + 36 + 4 * (size_t)i),
+                         vsr_le64(xsdt + 36 + 8 * (size_t)i));
+    tables_free(f);
+}
+
 static void fadt_describes_the_fixed_hardware(void **state)
 {
     fixture *f = tables_new(VSR_BOARD_PCI, 1, 1, 0);
@@ -405,6 +422,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_table_has_a_checksum),
+        cmocka_unit_test(rsdt_and_xsdt_list_the_same_tables),
         cmocka_unit_test(fadt_describes_the_fixed_hardware),
         cmocka_unit_test(micro_board_has_reduced_hardware),
         cmocka_unit_test(madt_lists_processors_and_interrupts),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * acpi_tables.c: RSDP, XSDT, FADT, FACS, MADT, MCFG, WAET around the DSDT,
- * laid out at VSR_ACPI_TABLES.
+ * acpi_tables.c: RSDP, RSDT, XSDT, FADT, FACS, MADT, MCFG, WAET around the
+ * DSDT, laid out at VSR_ACPI_TABLES.
  *
  * Spec:    ACPI 6.5, 4.1 "Hardware-Reduced ACPI", 5.2.5 "RSDP", 5.2.6 "System Description Table Header",
  *          5.2.9 "FADT", 5.2.10 "FACS", 5.2.12 "MADT"; PCI Firmware 3.3, 4.1.2
@@ -335,11 +335,24 @@ static uint64_t build_waet(tables *t, const vsr_board *board)
     return close_table(t);
 }
 
-static void build_rsdp(tables *t, uint64_t xsdt)
+/* The list of tables: for those who read RSDTs only, and for all others. */
+static uint64_t build_list(tables *t, const char *signature, uint32_t entry_len,
+                           const uint64_t *list, uint32_t n)
+{
+    uint32_t i;
+
+    open_table(t, signature, 1);
+    for (i = 0; i < n; i++)
+        put(t, list[i], entry_len);
+    return close_table(t);
+}
+
+static void build_rsdp(tables *t, uint64_t rsdt, uint64_t xsdt)
 {
     memcpy(t->bytes->data, "RSD PTR ", 8);
     memcpy(t->bytes->data + 9, "VISOR ", 6);
     t->bytes->data[15] = 2;
+    patch(t, 16, rsdt, 4);
     patch(t, 20, RSDP_LEN, 4);
     patch(t, 24, xsdt, 8);
     checksum(t, 0, 20, 8);
@@ -351,8 +364,8 @@ bool vsr_acpi_build(const vsr_board *board, vsr_machine *machine,
 {
     g_autoptr(GByteArray) bytes = g_byte_array_new();
     tables t = { .bytes = bytes };
-    uint64_t list[8], dsdt, facs = 0, xsdt;
-    uint32_t n = 0, i;
+    uint64_t list[8], dsdt, facs = 0, rsdt, xsdt;
+    uint32_t n = 0;
 
     while (bytes->len < RSDP_LEN)
         put(&t, 0, 1);
@@ -365,11 +378,9 @@ bool vsr_acpi_build(const vsr_board *board, vsr_machine *machine,
         list[n++] = build_mcfg(&t);
     if (board->has_rtc || !board->reduced_acpi)
         list[n++] = build_waet(&t, board);
-    open_table(&t, "XSDT", 1);
-    for (i = 0; i < n; i++)
-        put(&t, list[i], 8);
-    xsdt = close_table(&t);
-    build_rsdp(&t, xsdt);
+    rsdt = build_list(&t, "RSDT", 4, list, n);
+    xsdt = build_list(&t, "XSDT", 8, list, n);
+    build_rsdp(&t, rsdt, xsdt);
 
     if (bytes->len > VSR_ACPI_TABLES_LEN)
         return vsr_fail(error, VISOR_ERR_CONFIG,
