@@ -216,7 +216,8 @@ static bool host_init(vsr_device *device, const void *params, GError **error)
         !vsr_device_add_region(device, VSR_SPACE_PIO, VSR_PORT_PCI_CONFIG, 8,
                                &ports_ops, true, error) ||
         !vsr_device_add_region(device, VSR_SPACE_MMIO, VSR_ECAM_BASE,
-                               VSR_ECAM_LEN, &ecam_ops, true, error)) {
+                               vsr_board_ecam_len(p->board), &ecam_ops, true,
+                               error)) {
         g_mutex_clear(&host->config_lock);
         return false;
     }

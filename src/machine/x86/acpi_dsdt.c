@@ -84,8 +84,9 @@ static void legacy(vsr_aml *aml, const vsr_board *board)
     mark = open_device(aml, "MBRD", "PNP0C02", 0);
     vsr_aml_res_io(res, VSR_PORT_PM,
                    board->reduced_acpi ? VSR_REDUCED_LEN : 12);
-    if (board->kind == VSR_BOARD_PCI)
-        vsr_aml_res_mem32(res, (uint32_t)VSR_ECAM_BASE, (uint32_t)VSR_ECAM_LEN);
+    if (board->pci_buses > 0)
+        vsr_aml_res_mem32(res, (uint32_t)VSR_ECAM_BASE,
+                          (uint32_t)vsr_board_ecam_len(board));
     vsr_aml_crs(aml, res);
     vsr_aml_close(aml, mark);
 
@@ -199,7 +200,7 @@ static void pci_root(vsr_aml *aml, const vsr_board *board, uint32_t phys_bits)
     vsr_aml_name(aml, "_CCA");
     vsr_aml_int(aml, 1);
 
-    vsr_aml_res_bus(res, 0, 255);
+    vsr_aml_res_bus(res, 0, (uint16_t)(board->pci_buses - 1));
     vsr_aml_res_io(res, VSR_PORT_PCI_CONFIG, 8);
     vsr_aml_res_io_window(res, 0, VSR_PORT_PCI_CONFIG - 1);
     vsr_aml_res_io_window(res, VSR_PORT_PCI_CONFIG + 8, 0xffff);
@@ -226,7 +227,7 @@ void vsr_acpi_dsdt(vsr_aml *aml, const vsr_board *board, uint32_t phys_bits)
     sleep_states(aml);
     scope = vsr_aml_open_scope(aml, "\\_SB");
     processors(aml, board);
-    if (board->kind == VSR_BOARD_PCI)
+    if (board->pci_buses > 0)
         pci_root(aml, board, phys_bits);
     legacy(aml, board);
     if (board->reduced_acpi)

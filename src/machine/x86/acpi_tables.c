@@ -315,14 +315,14 @@ static uint64_t build_madt(tables *t, const vsr_board *board)
     return close_table(t);
 }
 
-static uint64_t build_mcfg(tables *t)
+static uint64_t build_mcfg(tables *t, const vsr_board *board)
 {
     open_table(t, "MCFG", 1);
     put(t, 0, 8);
     put(t, VSR_ECAM_BASE, 8);
-    put(t, 0, 2);   /* segment */
-    put(t, 0, 1);   /* first bus */
-    put(t, 255, 1); /* last bus */
+    put(t, 0, 2); /* segment */
+    put(t, 0, 1); /* first bus */
+    put(t, board->pci_buses - 1, 1);
     put(t, 0, 4);
     return close_table(t);
 }
@@ -374,8 +374,8 @@ bool vsr_acpi_build(const vsr_board *board, vsr_machine *machine,
         facs = build_facs(&t);
     list[n++] = build_fadt(&t, board, dsdt, facs);
     list[n++] = build_madt(&t, board);
-    if (board->kind == VSR_BOARD_PCI)
-        list[n++] = build_mcfg(&t);
+    if (board->pci_buses > 0)
+        list[n++] = build_mcfg(&t, board);
     if (board->has_rtc || !board->reduced_acpi)
         list[n++] = build_waet(&t, board);
     rsdt = build_list(&t, "RSDT", 4, list, n);

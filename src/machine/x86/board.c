@@ -57,6 +57,7 @@ bool vsr_board_init(vsr_board *out, vsr_board_kind kind, uint64_t ram_bytes,
         .has_ioapic = true,
         .has_rtc = true,
         .has_i8042 = kind == VSR_BOARD_PCI,
+        .pci_buses = kind == VSR_BOARD_PCI ? 1 : 0,
         .reduced_acpi = kind == VSR_BOARD_MICRO,
     };
     return true;
@@ -88,6 +89,11 @@ uint16_t vsr_board_serial_port(uint32_t index)
 uint32_t vsr_board_serial_gsi(uint32_t index)
 {
     return index % 2 == 0 ? VSR_GSI_COM1 : VSR_GSI_COM2;
+}
+
+uint64_t vsr_board_ecam_len(const vsr_board *board)
+{
+    return board->pci_buses * VSR_ECAM_BUS_LEN;
 }
 
 uint64_t vsr_board_low_ram(const vsr_board *board)
@@ -156,8 +162,7 @@ uint32_t vsr_board_memmap(const vsr_board *board, vsr_memmap_entry *out,
     add(out, max, &n, VSR_ACPI_TABLES, VSR_ACPI_TABLES_LEN, 2);
     add(out, max, &n, VSR_KERNEL_BASE,
         vsr_board_low_ram(board) - VSR_KERNEL_BASE, 1);
-    if (board->kind == VSR_BOARD_PCI)
-        add(out, max, &n, VSR_ECAM_BASE, VSR_ECAM_LEN, 2);
+    add(out, max, &n, VSR_ECAM_BASE, vsr_board_ecam_len(board), 2);
     add(out, max, &n, VSR_HIGH_RAM_BASE, vsr_board_high_ram(board), 1);
     return n;
 }

@@ -35,8 +35,9 @@ typedef struct {
     uint32_t n_serials;                /* COM1.. */
     bool has_pic, has_pit, has_ioapic; /* in the machine, whoever models them */
     bool has_rtc, has_i8042;
-    bool reduced_acpi; /* no SCI, PM1 registers and PM timer: acpi_reduced.h */
-    bool has_keyboard; /* at the i8042: announced to the guest only then */
+    bool reduced_acpi;  /* no SCI, PM1 registers and PM timer: acpi_reduced.h */
+    bool has_keyboard;  /* at the i8042: announced to the guest only then */
+    uint32_t pci_buses; /* from bus 0 on; 0: no PCI. Bridges add theirs */
     uint32_t n_mmio;
     vsr_board_mmio mmio[VSR_BOARD_MMIO_MAX];
 } vsr_board;
@@ -55,6 +56,9 @@ uint32_t vsr_board_serial_gsi(uint32_t index);
 /* The window for 64-bit BARs above RAM; false: no room under phys_bits. */
 bool vsr_board_pci64(const vsr_board *board, uint32_t phys_bits, uint64_t *base,
                      uint64_t *len);
+
+/* Bytes of configuration space at VSR_ECAM_BASE. */
+uint64_t vsr_board_ecam_len(const vsr_board *board);
 
 /* RAM split around the hole: low and high part. */
 uint64_t vsr_board_low_ram(const vsr_board *board);

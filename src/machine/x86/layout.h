@@ -16,8 +16,8 @@
 
 #define VSR_LOW_RAM_MAX    UINT64_C(0xc0000000)
 #define VSR_HIGH_RAM_BASE  UINT64_C(0x100000000)
-#define VSR_ECAM_BASE      UINT64_C(0xe0000000) /* 256 buses of 1 MiB */
-#define VSR_ECAM_LEN       UINT64_C(0x10000000)
+#define VSR_ECAM_BASE      UINT64_C(0xe0000000) /* room for 256 buses */
+#define VSR_ECAM_BUS_LEN   UINT64_C(0x100000)
 #define VSR_PCI_MMIO_BASE  UINT64_C(0xc0000000) /* 32-bit BARs */
 #define VSR_PCI_MMIO_LEN   UINT64_C(0x20000000)
 #define VSR_VIRTIO_MMIO_BASE UINT64_C(0xfeb00000) /* 0x1000 each, 32 slots */
