@@ -94,6 +94,35 @@ static bool make_machine(vsr_vmm *vmm, GError **error)
     return vmm->machine || vsr_fail_prefix(error, "Machine");
 }
 
+/* Can the guest learn the time of day without an RTC? */
+static bool has_kvmclock(const vsr_cpuid *rows)
+{
+    enum { LEAF_KVM = 0x40000001, CLOCKS = 1 << 0 | 1 << 3 };
+    bool is_guest = false, has_clock = false;
+
+    for (uint32_t i = 0; rows && i < rows->n; i++) {
+        const vsr_cpuid_row *row = &rows->row[i];
+
+        if (row->leaf == 1)
+            is_guest = row->ecx >> 31;
+        else if (row->leaf == LEAF_KVM)
+            has_clock = row->eax & CLOCKS;
+    }
+    return is_guest && has_clock;
+}
+
+/* A kernel that starts directly takes UTC from the paravirtual clock. Reading
+ * an RTC beside it would cost it 130 exits, on the board that is there for a
+ * quick start. */
+static bool wants_rtc(const vsr_vmm *vmm)
+{
+    const vsr_domain_conf *conf = vmm->conf;
+
+    return conf->os.machine != VSR_MACHINE_MICRO || conf->os.loader ||
+           conf->features.test_devices || conf->clock.kind != VSR_CLOCK_UTC ||
+           !has_kvmclock(vmm->machine->config.cpuid);
+}
+
 static bool make_board(vsr_vmm *vmm, GError **error)
 {
     const vsr_domain_conf *conf = vmm->conf;
@@ -109,6 +138,7 @@ static bool make_board(vsr_vmm *vmm, GError **error)
                                                               : VSR_BOARD_PCI,
                         ram, conf->vcpus, conf->vcpus_max, error))
         return vsr_fail_prefix(error, "Board");
+    vmm->board.has_rtc = wants_rtc(vmm);
     vmm->board.n_serials = 0;
     for (guint i = 0; i < conf->serials->len; i++) {
         uint32_t port = g_array_index(conf->serials, vsr_char_conf, i).port;

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "tests/support/cm.h"
+#include "vmm/vmm_state.h"
 
 #define MS INT64_C(1000000)
 
@@ -422,6 +423,36 @@ static void the_power_button_reaches_the_guest(void **state)
                      VSR_REASON_GUEST_POWEROFF);
 }
 
+static void assert_rtc(fixture *f, bool there)
+{
+    if (!build(f, "p", NULL))
+        fail_msg("not built");
+    assert_int_equal(vsr_device_find(f->vmm->machine, "rtc") != NULL, there);
+    g_clear_pointer(&f->vmm, vsr_vmm_free);
+}
+
+/* UTC comes with the paravirtual clock; another time of day does not. */
+static void the_micro_board_has_an_rtc_only_where_it_is_needed(void **state)
+{
+    fixture *f = *state;
+    vsr_feature_conf bare = { g_strdup("hypervisor"), VSR_POLICY_DISABLE };
+
+    assert_rtc(f, true); /* the other board */
+    f->conf->os.machine = VSR_MACHINE_MICRO;
+    assert_rtc(f, false);
+    f->conf->clock.kind = VSR_CLOCK_LOCALTIME;
+    assert_rtc(f, true);
+    f->conf->clock.kind = VSR_CLOCK_VARIABLE;
+    assert_rtc(f, true);
+    f->conf->clock.kind = VSR_CLOCK_UTC;
+    f->conf->features.test_devices = true;
+    assert_rtc(f, true);
+    f->conf->features.test_devices = false;
+    assert_rtc(f, false);
+    g_array_append_val(f->conf->cpu.features, bare);
+    assert_rtc(f, true);
+}
+
 static void assert_reads(int fd, const char *want)
 {
     char got[256] = "";
@@ -678,6 +709,7 @@ int main(void)
         TEST(a_wedged_reader_does_not_delay_destroy),
         TEST(suspend_stops_the_guest),
         TEST(the_power_button_reaches_the_guest),
+        TEST(the_micro_board_has_an_rtc_only_where_it_is_needed),
         TEST(a_test_kernel_ends_with_a_status),
         TEST(without_test_devices_the_port_is_not_there),
         TEST(a_console_talks_to_the_guest),
