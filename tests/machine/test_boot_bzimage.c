@@ -14,7 +14,7 @@ static GByteArray *kernel(uint32_t pvh_entry)
     return image_elf(&p);
 }
 
-static void each_format_is_unpacked_and_entered_by_pvh(void **state)
+static void each_format_is_unpacked_and_entered_at_startup_64(void **state)
 {
     g_autoptr(GByteArray) elf = kernel(ENTRY);
     int format;
@@ -32,11 +32,40 @@ static void each_format_is_unpacked_and_entered_by_pvh(void **state)
         if (!boot_load(f, image))
             fail_msg("%s: %s", vsr_packed_name((vsr_packed)format),
                      f->error->message);
-        assert_int_equal(f->state.rip, ENTRY);
-        assert_int_equal(f->state.cr0, 0x11);
+        assert_int_equal(f->state.rip, 0x1000000);
+        assert_int_equal(f->state.efer, 0x500);
+        assert_int_equal(peek(f, f->state.gpr[VSR_X86_RSI] + 0x202, 4),
+                         0x53726448);
         assert_pattern(f, 0x1000000, KERNEL_LEN);
         boot_fixture_free(f);
     }
+}
+
+static void packed_kernel_of_32_bits_is_entered_by_pvh(void **state)
+{
+    boot_fixture *f = boot_fixture_new(64 * MIB);
+    image_elf_params p = {
+        .is_32 = true, .pvh_entry = ENTRY, .gpa = 0x1000000, .len = KERNEL_LEN
+    };
+    g_autoptr(GByteArray) elf = image_elf(&p);
+    g_autoptr(GByteArray) image = image_bzimage(elf, VSR_PACKED_GZIP);
+    g_autoptr(GByteArray) elf_64 = kernel(ENTRY);
+    g_autoptr(GByteArray) other = image_bzimage(elf_64, VSR_PACKED_GZIP);
+
+    if (!image || !other)
+        skip();
+    if (!boot_load(f, image))
+        fail_msg("%s", f->error->message);
+    assert_int_equal(f->state.rip, ENTRY);
+    assert_int_equal(f->state.cr0, 0x11);
+    assert_pattern(f, 0x1000000, KERNEL_LEN);
+    /* Likewise where the setup header speaks of no 64-bit entry. */
+    other->data[0x236] = 0;
+    f->state.rip = 0;
+    if (!boot_load(f, other))
+        fail_msg("%s", f->error->message);
+    assert_int_equal(f->state.rip, ENTRY);
+    boot_fixture_free(f);
 }
 
 static void start_info_names_initrd_tables_and_memory(void **state)
@@ -71,10 +100,13 @@ static void start_info_names_initrd_tables_and_memory(void **state)
     boot_fixture_free(f);
 }
 
-static void kernel_without_pvh_gets_its_64_bit_entry(void **state)
+static void kernel_without_an_entry_point_unpacks_itself(void **state)
 {
     boot_fixture *f = boot_fixture_new(64 * MIB);
-    g_autoptr(GByteArray) elf = kernel(0);
+    const image_elf_params p = {
+        .gpa = 0x1000000, .len = KERNEL_LEN, .bss = 8192, .entry = 0x1000000 - 1
+    };
+    g_autoptr(GByteArray) elf = image_elf(&p);
     g_autoptr(GByteArray) image = image_bzimage(elf, VSR_PACKED_GZIP);
     uint64_t zero_page, cr3;
 
@@ -267,9 +299,10 @@ static void things_that_are_no_kernel_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_format_is_unpacked_and_entered_by_pvh),
+        cmocka_unit_test(each_format_is_unpacked_and_entered_at_startup_64),
+        cmocka_unit_test(packed_kernel_of_32_bits_is_entered_by_pvh),
         cmocka_unit_test(start_info_names_initrd_tables_and_memory),
-        cmocka_unit_test(kernel_without_pvh_gets_its_64_bit_entry),
+        cmocka_unit_test(kernel_without_an_entry_point_unpacks_itself),
         cmocka_unit_test(relocatable_kernel_moves_down_in_little_memory),
         cmocka_unit_test(command_line_too_long_names_both_numbers),
         cmocka_unit_test(initrd_that_does_not_fit_is_refused),

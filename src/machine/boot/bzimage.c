@@ -178,13 +178,33 @@ static bool choose_address(const vsr_board *board, const vsr_image *image,
     return true;
 }
 
-/* "64-bit Boot Protocol": the kernel unpacks itself. */
+/* "64-bit Boot Protocol": into the image, or into what was packed in it. */
+static bool enter_64(vsr_machine *machine, const vsr_board *board,
+                     const vsr_boot_source *source, const vsr_bzimage *bz,
+                     uint64_t entry, uint64_t kernel_end, vsr_x86_state *state,
+                     GError **error)
+{
+    vsr_initrd initrd;
+    uint64_t rsdp;
+
+    if (!vsr_entry_cmdline(machine, VSR_BOOT_CMDLINE, source->cmdline,
+                           bz->cmdline_size, error) ||
+        !vsr_entry_initrd(machine, board, source, kernel_end,
+                          (uint64_t)bz->initrd_addr_max + 1, &initrd, error) ||
+        !vsr_acpi_build(board, machine, &rsdp, error) ||
+        !write_zero_page(machine, board, bz, &initrd, rsdp, error) ||
+        !vsr_entry_long64(machine, state, entry, error))
+        return false;
+    state->gpr[VSR_X86_RSI] = VSR_BOOT_PARAMS;
+    return true;
+}
+
+/* The kernel unpacks itself. */
 static bool load_64(vsr_machine *machine, const vsr_board *board,
                     const vsr_boot_source *source, const vsr_image *image,
                     const vsr_bzimage *bz, vsr_x86_state *state, GError **error)
 {
-    uint64_t gpa = 0, end = 0, rsdp;
-    vsr_initrd initrd;
+    uint64_t gpa = 0, end = 0;
 
     if (!bz->entry_64)
         return vsr_image_bad(image, error, "no 64-bit entry point");
@@ -193,17 +213,10 @@ static bool load_64(vsr_machine *machine, const vsr_board *board,
                              bz->code_len);
     if (!choose_address(board, image, bz, &gpa, &end, error) ||
         !vsr_image_to_ram(image, bz->code_offset, bz->code_len, machine, gpa,
-                          "the kernel", error) ||
-        !vsr_entry_cmdline(machine, VSR_BOOT_CMDLINE, source->cmdline,
-                           bz->cmdline_size, error) ||
-        !vsr_entry_initrd(machine, board, source, end,
-                          (uint64_t)bz->initrd_addr_max + 1, &initrd, error) ||
-        !vsr_acpi_build(board, machine, &rsdp, error) ||
-        !write_zero_page(machine, board, bz, &initrd, rsdp, error) ||
-        !vsr_entry_long64(machine, state, gpa + ENTRY_64, error))
+                          "the kernel", error))
         return false;
-    state->gpr[VSR_X86_RSI] = VSR_BOOT_PARAMS;
-    return true;
+    return enter_64(machine, board, source, bz, gpa + ENTRY_64, end, state,
+                    error);
 }
 
 bool vsr_bzimage_load(vsr_machine *machine, const vsr_board *board,
@@ -211,16 +224,24 @@ bool vsr_bzimage_load(vsr_machine *machine, const vsr_board *board,
                       vsr_x86_state *state, GError **error)
 {
     g_autofree vsr_bzimage *bz = g_new0(vsr_bzimage, 1);
-    uint64_t end = 0;
-    uint32_t entry = 0;
+    vsr_payload kernel = { 0 };
 
     if (!vsr_bzimage_parse(image, bz, error))
         return false;
     switch (vsr_payload_load(machine, board, image, bz->payload_offset,
-                             bz->payload_len, &entry, &end, error)) {
+                             bz->payload_len, &kernel, error)) {
     case VSR_PAYLOAD_LOADED:
-        return vsr_pvh_enter(machine, board, source, entry, end,
-                             bz->cmdline_size, state, error);
+        /* Not by PVH where both can be: Linux looks for Xen there first, in
+         * 256 CPUID leaves, each an exit on hardware. */
+        if (bz->entry_64 && kernel.entry_64)
+            return enter_64(machine, board, source, bz, kernel.entry_64,
+                            kernel.end, state, error);
+        if (kernel.has_pvh)
+            return vsr_pvh_enter(machine, board, source, kernel.pvh_entry,
+                                 kernel.end, bz->cmdline_size, state, error);
+        return vsr_image_bad(image, error,
+                             "a 64-bit kernel whose header says that it is"
+                             " none");
     case VSR_PAYLOAD_NOT_OURS:
         return load_64(machine, board, source, image, bz, state, error);
     case VSR_PAYLOAD_FAILED:

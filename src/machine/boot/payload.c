@@ -27,7 +27,7 @@ typedef struct {
     uint8_t *head;
     size_t head_len;
     bool parsed;
-    bool no_note; /* an ELF without notes: not for PVH */
+    bool no_entry; /* an ELF that cannot be entered here */
     vsr_elf elf;
     uint8_t *to[VSR_ELF_SEGMENTS_MAX]; /* segments in RAM */
     uint8_t *note[VSR_ELF_NOTES_MAX];
@@ -56,6 +56,21 @@ static void place(placer *p, const uint8_t *data, uint64_t pos, uint64_t len)
                   pos, len);
 }
 
+/* Linux's x86-64 ELF has startup_64()'s physical address for its entry. The
+ * page tables it is entered with map 4 GiB. */
+static uint64_t entry_64(const vsr_elf *elf)
+{
+    uint32_t i;
+
+    if (!elf->is_64 || elf->last > VSR_HIGH_RAM_BASE)
+        return 0;
+    for (i = 0; i < elf->n_segments; i++)
+        if (elf->entry >= elf->segment[i].gpa &&
+            elf->entry - elf->segment[i].gpa < elf->segment[i].file_len)
+            return elf->entry;
+    return 0;
+}
+
 /* The headers are complete (or the file is): plan, then place what was kept. */
 static bool plan(placer *p, GError **error)
 {
@@ -65,9 +80,9 @@ static bool plan(placer *p, GError **error)
     if (!vsr_elf_parse(p->image, p->head, p->head_len, &p->elf, error) ||
         !vsr_elf_check_ram(p->image, &p->elf, p->machine, p->board, error))
         return false;
-    if (p->elf.n_notes == 0) {
-        p->no_note = true;
-        return vsr_image_bad(p->image, error, "no PVH entry note");
+    if (p->elf.n_notes == 0 && entry_64(&p->elf) == 0) {
+        p->no_entry = true;
+        return vsr_image_bad(p->image, error, "no entry point");
     }
     for (i = 0; i < p->elf.n_segments; i++)
         p->to[i] = vsr_mem_map(p->machine->mem, p->elf.segment[i].gpa,
@@ -98,7 +113,7 @@ static bool sink(const uint8_t *data, size_t len, void *opaque, GError **error)
     return true;
 }
 
-static bool finish(placer *p, uint32_t *entry, GError **error)
+static bool finish(placer *p, vsr_payload *out, GError **error)
 {
     uint32_t i;
 
@@ -114,12 +129,14 @@ static bool finish(placer *p, uint32_t *entry, GError **error)
                                  p->pos, s->offset + s->file_len);
         vsr_mem_written(p->machine->mem, s->gpa, s->mem_len);
     }
-    for (i = 0; i < p->elf.n_notes; i++)
-        if (vsr_elf_pvh_note(p->note[i], p->elf.note[i].len,
-                             p->elf.note[i].align, entry))
-            return true;
-    p->no_note = true;
-    return vsr_image_bad(p->image, error, "no PVH entry note");
+    *out = (vsr_payload){ .entry_64 = entry_64(&p->elf), .end = p->elf.last };
+    for (i = 0; i < p->elf.n_notes && !out->has_pvh; i++)
+        out->has_pvh = vsr_elf_pvh_note(p->note[i], p->elf.note[i].len,
+                                        p->elf.note[i].align, &out->pvh_entry);
+    if (out->entry_64 || out->has_pvh)
+        return true;
+    p->no_entry = true;
+    return vsr_image_bad(p->image, error, "no entry point");
 }
 
 static void placer_clear(placer *p)
@@ -134,8 +151,8 @@ static void placer_clear(placer *p)
 vsr_payload_result vsr_payload_load(vsr_machine *machine,
                                     const vsr_board *board,
                                     const vsr_image *image, uint64_t offset,
-                                    uint64_t len, uint32_t *entry,
-                                    uint64_t *end, GError **error)
+                                    uint64_t len, vsr_payload *out,
+                                    GError **error)
 {
     placer p = { .image = image, .machine = machine, .board = board };
     g_autoptr(GError) local = NULL;
@@ -155,10 +172,9 @@ vsr_payload_result vsr_payload_load(vsr_machine *machine,
     p.head = g_malloc(VSR_ELF_HEAD_MAX);
     if (vsr_unpack(image, offset, len, format,
                    (uint64_t)VSR_KERNEL_MAX_MIB * VSR_MIB, sink, &p, &local) &&
-        finish(&p, entry, &local)) {
-        *end = p.elf.last;
+        finish(&p, out, &local)) {
         result = VSR_PAYLOAD_LOADED;
-    } else if (p.no_note) {
+    } else if (p.no_entry) {
         /* Its own decompressor knows what to do with it. */
         vsr_mem_clear(machine->mem);
         result = VSR_PAYLOAD_NOT_OURS;
