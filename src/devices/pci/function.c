@@ -268,6 +268,8 @@ uint32_t vsr_pci_config_read(vsr_pci_function *f, uint32_t offset,
     if (offset >= VSR_PCI_CONFIG_LEN || size > VSR_PCI_CONFIG_LEN - offset)
         return UINT32_MAX;
     g_mutex_lock(&f->device->lock);
+    if (f->reading)
+        f->reading(f, offset, size);
     for (i = 0; i < size && i < 4; i++)
         value |= (uint32_t)f->config[offset + i] << 8 * i;
     g_mutex_unlock(&f->device->lock);

@@ -85,6 +85,9 @@ struct vsr_pci_function {
     vsr_pci_bar bar[VSR_PCI_BARS];
     vsr_irq intx;
     bool intx_level; /* what the device wants */
+    /* Before a read of [offset, offset+len): the device brings config[] up to
+     * date. May be NULL. */
+    void (*reading)(vsr_pci_function *function, uint32_t offset, uint32_t len);
     /* After a write to [offset, offset+len); may be NULL. */
     void (*written)(vsr_pci_function *function, uint32_t offset, uint32_t len);
     /* A BAR has come to or left an address; the bridge's lock is held, the

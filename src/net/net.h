@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * net.h: the host's end of a network interface.
+ *
+ * As with disks there are two halves. The starter, which has the rights, makes
+ * a vsr_net_source: links created and set up, descriptors opened. The domain's
+ * process makes a vsr_net from it and moves frames.
+ *
+ * Threads: a source: any. A net: new, free, set_* on the control thread;
+ *          everything else on its loop.
+ */
+#ifndef VSR_NET_NET_H
+#define VSR_NET_NET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <glib.h>
+
+#include "base/loop.h"
+
+/* --- where to ------------------------------------------------------------------ */
+
+typedef enum {
+    VSR_NET_USER,    /* libslirp: no rights, no link on the host */
+    VSR_NET_BRIDGE,  /* a tap of ours on a bridge that is there or is made */
+    VSR_NET_TAP,     /* libvirt's 'ethernet': a tap, given or made, as it is */
+    VSR_NET_MACVTAP, /* libvirt's 'direct' */
+    VSR_NET_NULL,    /* a link without a carrier */
+} vsr_net_kind;
+
+typedef enum {
+    VSR_NET_MACVTAP_BRIDGE,
+    VSR_NET_MACVTAP_VEPA,
+    VSR_NET_MACVTAP_PRIVATE,
+    VSR_NET_MACVTAP_PASSTHROUGH,
+} vsr_net_macvtap;
+
+typedef struct {
+    bool is_udp;
+    char *host_addr; /* NULL: 127.0.0.1 */
+    uint16_t host_port;
+    uint16_t guest_port;
+} vsr_net_forward;
+
+/* KiB a second, KiB; 0: no limit. libvirt's <bandwidth>; in: to the guest. */
+typedef struct {
+    uint64_t average, peak, burst;
+} vsr_net_rate;
+
+enum { VSR_NET_QUEUES_MAX = 16 };
+
+typedef struct {
+    vsr_net_kind kind;
+    char *device; /* the bridge, macvtap's lower link, or NULL */
+    char *target; /* the link's name; NULL: one is chosen */
+    bool managed; /* TAP: the link exists and stays */
+    vsr_net_macvtap mode;
+    GArray *forwards; /* USER: of vsr_net_forward; or NULL */
+    uint32_t queues;  /* 1 … VSR_NET_QUEUES_MAX */
+    uint32_t mtu;     /* 0: the bridge's or lower link's, else 1500 */
+    uint16_t vlan;    /* 1 … 4094; 0: none */
+    uint8_t mac[6];   /* of the guest: for macvtap and filters */
+    vsr_net_rate in, out;
+} vsr_net_location;
+
+/* What the domain's process gets. */
+typedef struct {
+    vsr_net_kind kind;
+    char *name; /* the link's, for messages and stats; NULL for USER */
+    uint32_t n; /* descriptors: one a queue */
+    int fd[VSR_NET_QUEUES_MAX]; /* owned */
+    uint32_t mtu;
+    GArray *forwards; /* USER; owned */
+    bool vnet_hdr;    /* frames have a virtio-net header before them */
+} vsr_net_source;
+
+/* Makes the link, which goes with the last descriptor of it, also after a
+ * SIGKILL; a bridge that was made for it stays while it has ports. ACCESS (no
+ * CAP_NET_ADMIN), NOT_FOUND (the bridge), EXISTS (the link's name), CONFIG. */
+bool vsr_net_source_open(vsr_net_source *out, const vsr_net_location *location,
+                         GError **error);
+void vsr_net_source_clear(vsr_net_source *source);
+
+/* --- frames ---------------------------------------------------------------------- */
+
+typedef struct vsr_net vsr_net;
+
+enum { VSR_NET_VNET_HDR_LEN = 12 }; /* VIRTIO 1.2, 5.1.6, with num_buffers */
+
+/* Of the guest's driver; as the bits of TUNSETOFFLOAD. */
+enum {
+    VSR_NET_OFFLOAD_CSUM = 1 << 0,
+    VSR_NET_OFFLOAD_TSO4 = 1 << 1,
+    VSR_NET_OFFLOAD_TSO6 = 1 << 2,
+    VSR_NET_OFFLOAD_ECN = 1 << 3,
+    VSR_NET_OFFLOAD_USO = 1 << 4,
+};
+
+typedef struct {
+    /* There may be frames for queue `queue`: vsr_net_receive() until it has
+     * none. On the loop. */
+    void (*readable)(void *opaque, uint32_t queue);
+    /* After a send that returned -EAGAIN. */
+    void (*writable)(void *opaque, uint32_t queue);
+    /* The link has gone: nothing is sent or received any more. */
+    void (*lost)(void *opaque);
+} vsr_net_events;
+
+/* Takes the descriptors of `source`. */
+vsr_net *vsr_net_new(vsr_net_source *source, const vsr_net_events *events,
+                     void *opaque, vsr_loop *loop, GError **error);
+void vsr_net_free(vsr_net *net); /* NULL is a no-op */
+
+/* VSR_NET_OFFLOAD_* that it can take from and give to a guest. 0: frames are
+ * whole and their checksums done; the header is all zero. */
+uint32_t vsr_net_offloads(const vsr_net *net);
+void vsr_net_set_offloads(vsr_net *net, uint32_t offloads);
+uint32_t vsr_net_mtu(const vsr_net *net);
+uint32_t vsr_net_queues(const vsr_net *net);
+
+/* One frame with its header of VSR_NET_VNET_HDR_LEN bytes first. 0, -EAGAIN
+ * (writable() follows), or another -errno: the frame is dropped. */
+int vsr_net_send(vsr_net *net, uint32_t queue, const struct iovec *iov,
+                 uint32_t n);
+/* The next frame, header first; its length, or -EAGAIN. What does not fit is
+ * cut off. */
+ssize_t vsr_net_receive(vsr_net *net, uint32_t queue, const struct iovec *iov,
+                        uint32_t n);
+/* Whether readable() is wanted: the guest has buffers. */
+void vsr_net_want(vsr_net *net, uint32_t queue, bool on);
+void vsr_net_set_link(vsr_net *net, bool up);
+
+typedef struct {
+    uint64_t rx_bytes, rx_packets, rx_drops;
+    uint64_t tx_bytes, tx_packets, tx_drops; /* tx: from the guest */
+} vsr_net_stats;
+/* Any thread. */
+void vsr_net_get_stats(const vsr_net *net, vsr_net_stats *out);
+
+#endif
