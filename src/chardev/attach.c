@@ -29,6 +29,7 @@ static void on_port(vsr_port *port, uint32_t events, void *opaque)
     else if (events & (EPOLLHUP | EPOLLERR) && port->in_fd < 0)
         port->dead = true; /* a pipe without reader */
     chardev_port_update(dev, port);
+    chardev_watch_update(dev);
 }
 
 /* The end of input is not the end of output where the two are different fds. */
@@ -94,6 +95,7 @@ void chardev_on_client(int fd, uint32_t events, void *opaque)
     vsr_loop_fd_modify(dev->accepting, 0); /* the next one waits */
     chardev_pump_port(dev, dev->port);
     chardev_port_update(dev, dev->port);
+    chardev_watch_update(dev);
 }
 
 typedef struct {
@@ -142,6 +144,7 @@ static void do_attach(void *opaque)
     dev->streams = g_slist_prepend(dev->streams, port);
     chardev_pump_port(dev, port);
     chardev_port_update(dev, port);
+    chardev_watch_update(dev);
     call->fd = pair[1];
 }
 

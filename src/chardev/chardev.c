@@ -108,6 +108,7 @@ static void pump(vsr_chardev *dev)
     }
     if (dev->source.kind == VSR_CHARDEV_CALLBACK)
         pump_callback(dev);
+    chardev_watch_update(dev);
 }
 
 static void chardev_finish(void *opaque);
@@ -195,6 +196,7 @@ static void do_flush(void *opaque)
     }
     if (dev->source.kind == VSR_CHARDEV_CALLBACK)
         pump_callback(dev);
+    chardev_watch_update(dev);
     if (dev->free_later && !dev->busy)
         chardev_finish(dev);
 }
@@ -270,6 +272,7 @@ static void do_start(void *opaque)
     start_call *call = opaque;
 
     call->ok = start_source(call->dev, call->error);
+    chardev_watch_update(call->dev);
 }
 
 static void chardev_finish(void *opaque)

@@ -7,7 +7,8 @@
  * taken from all. A slow or dead reader never blocks the guest: what a reader
  * cannot take is dropped for that reader, after a buffer of 64 KiB (1 MiB where
  * the back end is a file, an fd or a function); the last 64 KiB of output are
- * kept, and a new stream may ask for them.
+ * kept, and a new stream may ask for them. A device that can wait asks for
+ * vsr_chardev_room() first, and the back end loses nothing.
  *
  * Threads: any. The input function and the output callback run on the loop,
  *          without locks of ours.
@@ -66,6 +67,22 @@ void vsr_chardev_set_input(vsr_chardev *chardev, vsr_chardev_input *fn,
                            void *opaque);
 void vsr_chardev_resume(vsr_chardev *chardev);
 /* Never blocks. */
+/* Is anybody there? On the loop, without locks of ours. */
+typedef struct {
+    /* A socket has a client or a stream is attached, or no more; all other
+     * back ends are open for ever. Closed until told. */
+    void (*open)(bool is_open, void *opaque);
+    /* vsr_chardev_room() was 0 and is not any more. */
+    void (*room)(void *opaque);
+} vsr_chardev_watch;
+/* NULL: none; no call is running or will come when it returns. `watch` is not
+ * copied. */
+void vsr_chardev_set_watch(vsr_chardev *chardev, const vsr_chardev_watch *watch,
+                           void *opaque);
+/* Bytes that can be written now without loss to the back end; SIZE_MAX where it
+ * cannot say (a pty, which may have no reader) or there is none. Streams may
+ * lose some all the same. */
+size_t vsr_chardev_room(vsr_chardev *chardev);
 void vsr_chardev_write(vsr_chardev *chardev, const void *data, size_t len);
 /* Bytes for the device as if a reader had sent them (CALLBACK's other half); at
  * most 64 KiB wait. Returns how many were taken. */

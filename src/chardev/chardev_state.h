@@ -25,6 +25,13 @@ struct vsr_chardev {
     void *input_opaque;
     bool is_giving; /* the loop is inside `input` */
     GCond given;
+    const vsr_chardev_watch *watch;
+    void *watch_opaque;
+    bool is_telling;   /* the loop is inside `watch`; `given` says when not */
+    bool told_open;    /* what `watch` knows */
+    bool room_wanted;  /* room() was 0 */
+    bool counts;       /* the back end is to lose nothing … */
+    uint64_t drained;  /* … and has all before this position */
     int64_t pumped_ns; /* when the pump ran last */
 
     vsr_timer pump_timer, input_timer;
@@ -41,6 +48,10 @@ struct vsr_chardev {
 
 /* chardev.c */
 void chardev_pump_port(vsr_chardev *dev, vsr_port *port);
+
+/* watch.c: on the loop, after anything that may have changed who reads, and how
+ * far they are. */
+void chardev_watch_update(vsr_chardev *dev);
 
 /* input.c: to the device what a port has; then what waited for room. */
 void chardev_deliver(vsr_chardev *dev, vsr_port *port);

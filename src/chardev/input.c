@@ -95,6 +95,7 @@ void chardev_on_input_room(void *opaque)
         chardev_deliver(dev, i->data);
         chardev_port_update(dev, i->data);
     }
+    chardev_watch_update(dev);
 }
 
 void vsr_chardev_resume(vsr_chardev *dev)
