@@ -46,13 +46,16 @@ $b mount --bind "/lower$run" /root/lab || end "no folder of the run"
 if [ -n "$share" ]; then
     $b mount --bind "/lower$share" "/root$share" || end "no shared folder"
 fi
-out='' status=''
+out='' status='' ping=''
 for port in /sys/class/virtio-ports/*; do
     case $($b cat "$port/name") in
     out) out=/dev/${port##*/} ;;
     status) status=/dev/${port##*/} ;;
+    ping) ping=/dev/${port##*/} ;;
     esac
 done
+# What comes there is only to come ('run' says why).
+$b cat "$ping" >/dev/null &
 # A port takes output only once somebody listens; QEMU's does from the start.
 $b chroot /root /usr/bin/env -i HOME=/root TERM=dumb LAB=kvm "$env" \
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
