@@ -13,6 +13,7 @@
 static const char *const format_texts[] = { "raw", "qcow2", NULL };
 static const char *const cache_texts[] = { "writeback",  "writethrough", "none",
                                            "directsync", "unsafe",       NULL };
+/* VSR_BLOCK_AIO_*, from the second on. */
 static const char *const aio_texts[] = { "threads", "io_uring", NULL };
 static const char *const policy_texts[] = { "default", "stop",     "report",
                                             "ignore",  "enospace", NULL };
@@ -93,7 +94,8 @@ static bool read_driver(const xmlNode *node, void *to, GError **error)
         return false;
     disk->source.format = (vsr_block_format)format;
     disk->options.cache = (vsr_block_cache)cache;
-    disk->options.aio = (vsr_block_aio)aio;
+    if (disk->aio_given)
+        disk->options.aio = (vsr_block_aio)(VSR_BLOCK_AIO_THREADS + aio);
     disk->options.discard = discard == 1;
     if (detect == 2 && !disk->options.discard)
         return vsr_xml_fail(node, VISOR_ERR_CONFIG, error,
@@ -267,7 +269,8 @@ static void write_driver(vsr_xml_writer *w, const vsr_disk_conf *disk)
     if (disk->rerror_policy != VSR_ERROR_POLICY_DEFAULT)
         vsr_xml_put_attr(w, "rerror_policy", policy_texts[disk->rerror_policy]);
     if (disk->aio_given)
-        vsr_xml_put_attr(w, "io", aio_texts[disk->options.aio]);
+        vsr_xml_put_attr(w, "io",
+                         aio_texts[disk->options.aio - VSR_BLOCK_AIO_THREADS]);
     if (disk->discard_given)
         vsr_xml_put_attr(w, "discard", discard_texts[disk->options.discard]);
     if (disk->detect_given)
