@@ -34,6 +34,9 @@ static const vsr_xml_element domain_elements[] = {
     { "on_crash", "", vsr_domain_read_on_crash, 0 },
     { "devices", "", vsr_domain_read_devices, 0 },
     { "visor:test-devices", "", vsr_domain_read_test_devices, VSR_XML_EMPTY },
+    { "visor:halt-poll", "ns ", vsr_domain_read_halt_poll, VSR_XML_EMPTY },
+    { "visor:disable-exits", "hlt mwait pause cstate ",
+      vsr_domain_read_disable_exits, VSR_XML_EMPTY },
 };
 
 static bool read_root(vsr_domain_parse *parse, GError **error)
@@ -106,18 +109,18 @@ char *vsr_domain_xml_format(const vsr_domain_conf *conf, int id, unsigned flags)
     vsr_xml_put_attr(&w, "type", vsr_domain_type_text(conf->type));
     if (is_live && id >= 0)
         vsr_xml_put_attr_i64(&w, "id", id);
-    if (conf->features.test_devices)
+    if (vsr_domain_has_own(conf))
         vsr_xml_put_attr(&w, "xmlns:visor", VSR_XML_NAMESPACE);
     vsr_xml_end_open(&w);
     vsr_domain_write_general(&w, conf);
     vsr_domain_write_vcpu(&w, conf);
     vsr_domain_write_os(&w, conf);
+    vsr_domain_write_features(&w, conf);
     vsr_domain_write_cpu(&w, conf);
     vsr_domain_write_clock(&w, conf);
     vsr_domain_write_actions(&w, conf);
     vsr_domain_write_devices(&w, conf, is_live);
-    if (conf->features.test_devices)
-        vsr_xml_put_empty(&w, "visor:test-devices");
+    vsr_domain_write_own(&w, conf);
     vsr_xml_close(&w, "domain");
     return vsr_xml_writer_finish(&w);
 }

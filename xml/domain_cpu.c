@@ -16,6 +16,8 @@ static const char *const mode_texts[] = {
 };
 static const char *const check_texts[] = { "none", "partial", "full", NULL };
 static const char *const fallback_texts[] = { "allow", "forbid", NULL };
+static const char *const match_texts[] = { "exact", "minimum", NULL };
+static const char *const migratable_texts[] = { "on", "off", NULL };
 static const char *const policy_texts[] = {
     [VSR_POLICY_FORCE] = "force",       [VSR_POLICY_REQUIRE] = "require",
     [VSR_POLICY_OPTIONAL] = "optional", [VSR_POLICY_DISABLE] = "disable",
@@ -26,6 +28,7 @@ static const char *const policy_texts[] = {
 G_STATIC_ASSERT(VSR_CPU_CUSTOM == G_N_ELEMENTS(mode_texts) - 1);
 G_STATIC_ASSERT(VSR_CPU_CHECK_FULL == G_N_ELEMENTS(check_texts) - 1);
 G_STATIC_ASSERT(VSR_FALLBACK_FORBID == G_N_ELEMENTS(fallback_texts) - 1);
+G_STATIC_ASSERT(VSR_SWITCH_OFF == G_N_ELEMENTS(migratable_texts) - 1);
 
 static vsr_domain_conf *conf_of(void *to)
 {
@@ -64,9 +67,21 @@ static bool read_model(const xmlNode *node, void *to, GError **error)
     if (!vsr_xml_attr_choice(node, "fallback", fallback_texts, &index, error) ||
         !vsr_xml_text(node, &conf->cpu.model, error))
         return false;
-    if (!conf->cpu.model)
+    /* Without a name it is there for its fallback. */
+    if (!conf->cpu.model && (conf->cpu.mode != VSR_CPU_HOST_MODEL || index < 0))
         return vsr_xml_fail(node, VISOR_ERR_XML, error, "'model' is empty");
     conf->cpu.fallback = (vsr_fallback)(index + 1);
+    return true;
+}
+
+static bool read_vendor(const xmlNode *node, void *to, GError **error)
+{
+    static const char *const vendors[] = { "Intel", "AMD", "Hygon", NULL };
+    int index = -1;
+
+    if (!vsr_xml_text_choice(node, vendors, &index, error))
+        return false;
+    conf_of(to)->cpu.vendor = g_strdup(vendors[index]);
     return true;
 }
 
@@ -113,25 +128,25 @@ bool vsr_domain_read_cpu(const xmlNode *node, void *to, GError **error)
 {
     static const vsr_xml_element elements[] = {
         { "model", "fallback ", read_model, 0 },
+        { "vendor", "", read_vendor, 0 },
         { "topology", "sockets dies cores threads ", read_topology,
           VSR_XML_EMPTY },
         { "feature", "policy name ", read_feature,
           VSR_XML_EMPTY | VSR_XML_MANY },
     };
-    static const char *const matches[] = { "exact", NULL };
-    static const char *const migratables[] = { "on", NULL };
     vsr_domain_conf *conf = conf_of(to);
     int mode = -1, match = 0, check = -1, migratable = -1;
 
     if (!vsr_xml_attr_choice(node, "mode", mode_texts, &mode, error) ||
-        !vsr_xml_attr_choice(node, "match", matches, &match, error) ||
+        !vsr_xml_attr_choice(node, "match", match_texts, &match, error) ||
         !vsr_xml_attr_choice(node, "check", check_texts, &check, error) ||
-        !vsr_xml_attr_choice(node, "migratable", migratables, &migratable,
+        !vsr_xml_attr_choice(node, "migratable", migratable_texts, &migratable,
                              error))
         return false;
     conf->cpu.mode = (vsr_cpu_mode)(mode + 1);
     conf->cpu.check = (vsr_cpu_check)(check + 1);
-    conf->cpu.migratable = migratable == 0;
+    conf->cpu.minimum = match == 1;
+    conf->cpu.migratable = (vsr_switch)(migratable + 1);
     return vsr_xml_read_children(node, elements, VSR_ARRAY_SIZE(elements), to,
                                  error);
 }
@@ -150,13 +165,17 @@ void vsr_domain_write_vcpu(vsr_xml_writer *w, const vsr_domain_conf *conf)
 
 static void write_cpu_children(vsr_xml_writer *w, const vsr_domain_conf *conf)
 {
-    if (conf->cpu.model) {
+    if (conf->cpu.model || conf->cpu.fallback) {
         vsr_xml_open(w, "model");
         if (conf->cpu.fallback != VSR_FALLBACK_DEFAULT)
             vsr_xml_put_attr(w, "fallback",
                              fallback_texts[conf->cpu.fallback - 1]);
-        vsr_xml_end_text(w, "model", conf->cpu.model);
+        if (conf->cpu.model)
+            vsr_xml_end_text(w, "model", conf->cpu.model);
+        else
+            vsr_xml_end_empty(w);
     }
+    vsr_xml_put(w, "vendor", conf->cpu.vendor);
     if (conf->cpu.topology) {
         vsr_xml_open(w, "topology");
         vsr_xml_put_attr_u64(w, "sockets", conf->cpu.sockets);
@@ -182,12 +201,14 @@ void vsr_domain_write_cpu(vsr_xml_writer *w, const vsr_domain_conf *conf)
     if (conf->cpu.mode != VSR_CPU_DEFAULT)
         vsr_xml_put_attr(w, "mode", mode_texts[conf->cpu.mode - 1]);
     if (conf->cpu.mode == VSR_CPU_CUSTOM)
-        vsr_xml_put_attr(w, "match", "exact");
+        vsr_xml_put_attr(w, "match", match_texts[conf->cpu.minimum]);
     if (conf->cpu.check != VSR_CPU_CHECK_DEFAULT)
         vsr_xml_put_attr(w, "check", check_texts[conf->cpu.check - 1]);
     if (conf->cpu.migratable)
-        vsr_xml_put_attr(w, "migratable", "on");
-    if (!conf->cpu.model && !conf->cpu.topology && !conf->cpu.features->len) {
+        vsr_xml_put_attr(w, "migratable",
+                         migratable_texts[conf->cpu.migratable - 1]);
+    if (!conf->cpu.model && !conf->cpu.fallback && !conf->cpu.vendor &&
+        !conf->cpu.topology && !conf->cpu.features->len) {
         vsr_xml_end_empty(w);
         return;
     }

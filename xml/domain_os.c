@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * domain_os.c: <os>, <features> and <clock> of domain XML.
+ * domain_os.c: <os> and <clock> of domain XML.
  *
  * Threads: any.
  */
@@ -23,7 +23,7 @@ static const char *const clock_texts[] = {
     NULL,
 };
 
-/* The timers we can promise, with the one value of `present` that holds. */
+/* The timers we can promise, with the values of `present` that hold. */
 static const struct {
     const char *name;
     const char *present;
@@ -31,6 +31,7 @@ static const struct {
 } timers[] = {
     { "tsc", "yes", VSR_TIMER_TSC },
     { "kvmclock", "yes", VSR_TIMER_KVMCLOCK },
+    { "kvmclock", "no", VSR_TIMER_NO_KVMCLOCK },
     { "hpet", "no", VSR_TIMER_NO_HPET },
 };
 
@@ -124,40 +125,12 @@ bool vsr_domain_read_os(const xmlNode *node, void *to, GError **error)
                                  error);
 }
 
-/* The two are on whether named or not; dumpxml shows them. */
-static bool read_nothing(const xmlNode *node, void *to, GError **error)
-{
-    return true;
-}
-
-static bool read_pae(const xmlNode *node, void *to, GError **error)
-{
-    conf_of(to)->features.pae = true;
-    return true;
-}
-
-bool vsr_domain_read_features(const xmlNode *node, void *to, GError **error)
-{
-    static const vsr_xml_element elements[] = {
-        { "acpi", "", read_nothing, VSR_XML_EMPTY },
-        { "apic", "", read_nothing, VSR_XML_EMPTY },
-        { "pae", "", read_pae, VSR_XML_EMPTY },
-    };
-
-    return vsr_xml_read_children(node, elements, VSR_ARRAY_SIZE(elements), to,
-                                 error);
-}
-
-bool vsr_domain_read_test_devices(const xmlNode *node, void *to, GError **error)
-{
-    conf_of(to)->features.test_devices = true;
-    return true;
-}
-
 static bool read_timer(const xmlNode *node, void *to, GError **error)
 {
     const char *name = vsr_xml_attr(node, "name");
     const char *present = vsr_xml_attr(node, "present");
+    uint32_t given = conf_of(to)->clock.timers, bit = 0;
+    bool is_known = false;
 
     if (!name)
         return vsr_xml_fail(node, VISOR_ERR_XML, error,
@@ -165,17 +138,20 @@ static bool read_timer(const xmlNode *node, void *to, GError **error)
     for (size_t i = 0; i < VSR_ARRAY_SIZE(timers); i++) {
         if (strcmp(timers[i].name, name) != 0)
             continue;
-        if (!present || strcmp(present, timers[i].present) != 0)
-            return vsr_xml_fail(node, VISOR_ERR_NO_SUPPORT, error,
-                                "'timer' '%s' is supported with present='%s' "
-                                "only",
-                                name, timers[i].present);
-        if (conf_of(to)->clock.timers & timers[i].bit)
+        if (given & timers[i].bit)
             return vsr_xml_fail(node, VISOR_ERR_XML, error,
                                 "'timer' '%s' is given twice", name);
-        conf_of(to)->clock.timers |= timers[i].bit;
-        return true;
+        is_known = true;
+        if (present && strcmp(present, timers[i].present) == 0)
+            bit = timers[i].bit;
     }
+    if (is_known && !bit)
+        return vsr_xml_fail(node, VISOR_ERR_NO_SUPPORT, error,
+                            "'timer' '%s': present='%.64s' is not supported",
+                            name, present ? present : "");
+    conf_of(to)->clock.timers |= bit;
+    if (bit)
+        return true;
     return vsr_xml_fail(node, VISOR_ERR_NO_SUPPORT, error,
                         "'timer' '%.64s' is not supported", name);
 }
@@ -242,16 +218,6 @@ void vsr_domain_write_os(vsr_xml_writer *w, const vsr_domain_conf *conf)
         vsr_xml_end_empty(w);
     }
     vsr_xml_close(w, "os");
-
-    vsr_xml_open(w, "features");
-    vsr_xml_end_open(w);
-    if (conf->features.acpi)
-        vsr_xml_put_empty(w, "acpi");
-    if (conf->features.apic)
-        vsr_xml_put_empty(w, "apic");
-    if (conf->features.pae)
-        vsr_xml_put_empty(w, "pae");
-    vsr_xml_close(w, "features");
 }
 
 void vsr_domain_write_clock(vsr_xml_writer *w, const vsr_domain_conf *conf)

@@ -26,19 +26,30 @@ vsr_xml_reader vsr_domain_read_uuid;
 vsr_xml_reader vsr_domain_read_title;
 vsr_xml_reader vsr_domain_read_description;
 vsr_xml_reader vsr_domain_read_metadata;
-vsr_xml_reader vsr_domain_read_memory;
-vsr_xml_reader vsr_domain_read_current_memory;
-vsr_xml_reader vsr_domain_read_memory_backing;
 vsr_xml_reader vsr_domain_read_on_poweroff;
 vsr_xml_reader vsr_domain_read_on_reboot;
 vsr_xml_reader vsr_domain_read_on_crash;
 void vsr_domain_write_general(vsr_xml_writer *w, const vsr_domain_conf *conf);
 void vsr_domain_write_actions(vsr_xml_writer *w, const vsr_domain_conf *conf);
 
-/* domain_os.c */
-vsr_xml_reader vsr_domain_read_os;
+/* domain_memory.c */
+vsr_xml_reader vsr_domain_read_memory;
+vsr_xml_reader vsr_domain_read_current_memory;
+vsr_xml_reader vsr_domain_read_memory_backing;
+void vsr_domain_write_memory(vsr_xml_writer *w, const vsr_domain_conf *conf);
+
+/* domain_features.c */
 vsr_xml_reader vsr_domain_read_features;
 vsr_xml_reader vsr_domain_read_test_devices;
+vsr_xml_reader vsr_domain_read_halt_poll;
+vsr_xml_reader vsr_domain_read_disable_exits;
+void vsr_domain_write_features(vsr_xml_writer *w, const vsr_domain_conf *conf);
+/* Elements of our namespace: are there any, and they. */
+bool vsr_domain_has_own(const vsr_domain_conf *conf);
+void vsr_domain_write_own(vsr_xml_writer *w, const vsr_domain_conf *conf);
+
+/* domain_os.c */
+vsr_xml_reader vsr_domain_read_os;
 vsr_xml_reader vsr_domain_read_clock;
 void vsr_domain_write_os(vsr_xml_writer *w, const vsr_domain_conf *conf);
 void vsr_domain_write_clock(vsr_xml_writer *w, const vsr_domain_conf *conf);

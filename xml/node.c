@@ -40,6 +40,7 @@ static const char *const known_names[] = {
     "crypto",
     "defaultiothread",
     "devices",
+    "dirty-ring",
     "discard",
     "disk",
     "driver",

@@ -65,6 +65,38 @@ static bool check_path(const char *what, const char *path, GError **error)
     return true;
 }
 
+static bool check_backing(const vsr_domain_conf *conf, GError **error)
+{
+    uint64_t page = conf->backing.page_kib;
+
+    if (page && (page <= 4 || (page & (page - 1)) != 0))
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<hugepages>: %" G_GUINT64_FORMAT
+                        " KiB is the size of no huge page",
+                        page);
+    if (conf->backing.source == VSR_SOURCE_ANONYMOUS &&
+        conf->backing.access == VSR_ACCESS_SHARED)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<memoryBacking>: memory of source 'anonymous' has "
+                        "nobody to be shared with, 'memfd' has");
+    if (conf->backing.source == VSR_SOURCE_MEMFD &&
+        conf->backing.access == VSR_ACCESS_PRIVATE)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<memoryBacking>: private memory of source 'memfd' "
+                        "would be held twice, take 'anonymous'");
+    if (conf->backing.threads &&
+        conf->backing.allocation != VSR_ALLOCATION_IMMEDIATE)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<allocation>: threads='%u' goes with "
+                        "mode='immediate' only",
+                        conf->backing.threads);
+    if (conf->backing.threads > VSR_ALLOCATION_THREADS_MAX)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<allocation>: threads='%u', %d at the most",
+                        conf->backing.threads, (int)VSR_ALLOCATION_THREADS_MAX);
+    return true;
+}
+
 static bool complete_memory(vsr_domain_conf *conf, GError **error)
 {
     if (conf->memory_kib == 0)
@@ -95,6 +127,27 @@ static bool complete_memory(vsr_domain_conf *conf, GError **error)
                         "<currentMemory> is %" G_GUINT64_FORMAT
                         " KiB, at least %" G_GUINT64_FORMAT " KiB are needed",
                         conf->current_memory_kib, VSR_MEMORY_MIN_KIB);
+    return check_backing(conf, error);
+}
+
+static bool check_features(const vsr_domain_conf *conf, GError **error)
+{
+    for (guint i = 0; i < conf->cpu.features->len; i++) {
+        const vsr_feature_conf *f =
+            &g_array_index(conf->cpu.features, vsr_feature_conf, i);
+
+        if (!f->name || !*f->name)
+            return vsr_fail(error, VISOR_ERR_CONFIG,
+                            "<feature> has an empty name");
+        if (!check_line("feature", f->name, VSR_NAME_MAX, error))
+            return false;
+        for (guint j = 0; j < i; j++)
+            if (strcmp(f->name,
+                       g_array_index(conf->cpu.features, vsr_feature_conf, j)
+                           .name) == 0)
+                return vsr_fail(error, VISOR_ERR_CONFIG,
+                                "<feature name='%s'> is given twice", f->name);
+    }
     return true;
 }
 
@@ -120,7 +173,16 @@ static bool complete_cpu(vsr_domain_conf *conf, GError **error)
         return vsr_fail(error, VISOR_ERR_CONFIG,
                         "<cpu>: a <model> ('%s') goes with mode='custom' only",
                         conf->cpu.model);
-    if (!check_line("model", conf->cpu.model, VSR_NAME_MAX, error))
+    if (conf->cpu.mode != VSR_CPU_CUSTOM && conf->cpu.minimum)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<cpu>: match='minimum' goes with mode='custom' only");
+    if (conf->cpu.migratable && conf->cpu.mode != VSR_CPU_HOST_PASSTHROUGH &&
+        conf->cpu.mode != VSR_CPU_MAXIMUM)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<cpu>: migratable goes with mode='host-passthrough' "
+                        "and 'maximum' only");
+    if (!check_line("model", conf->cpu.model, VSR_NAME_MAX, error) ||
+        !check_line("vendor", conf->cpu.vendor, VSR_NAME_MAX, error))
         return false;
 
     if (conf->cpu.topology) {
@@ -137,23 +199,7 @@ static bool complete_cpu(vsr_domain_conf *conf, GError **error)
                             conf->cpu.threads, conf->vcpus_max);
     }
 
-    for (guint i = 0; i < conf->cpu.features->len; i++) {
-        const vsr_feature_conf *f =
-            &g_array_index(conf->cpu.features, vsr_feature_conf, i);
-
-        if (!f->name || !*f->name)
-            return vsr_fail(error, VISOR_ERR_CONFIG,
-                            "<feature> has an empty name");
-        if (!check_line("feature", f->name, VSR_NAME_MAX, error))
-            return false;
-        for (guint j = 0; j < i; j++)
-            if (strcmp(f->name,
-                       g_array_index(conf->cpu.features, vsr_feature_conf, j)
-                           .name) == 0)
-                return vsr_fail(error, VISOR_ERR_CONFIG,
-                                "<feature name='%s'> is given twice", f->name);
-    }
-    return true;
+    return check_features(conf, error);
 }
 
 static bool complete_os(vsr_domain_conf *conf, GError **error)

@@ -71,6 +71,7 @@ vsr_domain_conf *vsr_domain_conf_copy(const vsr_domain_conf *conf)
     copy->description = g_strdup(conf->description);
     copy->metadata = g_strdup(conf->metadata);
     copy->cpu.model = g_strdup(conf->cpu.model);
+    copy->cpu.vendor = g_strdup(conf->cpu.vendor);
     copy->os.loader = g_strdup(conf->os.loader);
     copy->os.kernel = g_strdup(conf->os.kernel);
     copy->os.initrd = g_strdup(conf->os.initrd);
@@ -109,6 +110,7 @@ void vsr_domain_conf_free(vsr_domain_conf *conf)
     g_free(conf->description);
     g_free(conf->metadata);
     g_free(conf->cpu.model);
+    g_free(conf->cpu.vendor);
     g_array_unref(conf->cpu.features);
     g_free(conf->os.loader);
     g_free(conf->os.kernel);

@@ -23,6 +23,8 @@ enum {
     VSR_SERIALS_MAX = 4,
     VSR_CONF_CMDLINE_MAX = 4095,
     VSR_TEXT_MAX = 64 << 10, /* title, description, paths */
+    VSR_ALLOCATION_THREADS_MAX = 256,
+    VSR_HALT_POLL_MAX_NS = 1000000000,
 };
 #define VSR_MEMORY_MIN_KIB (UINT64_C(1) << 10)  /* 1 MiB */
 #define VSR_MEMORY_MAX_KIB (UINT64_C(16) << 30) /* 16 TiB */
@@ -95,9 +97,37 @@ typedef enum {
 
 /* <clock><timer>: those we can promise, a bit set. */
 enum {
-    VSR_TIMER_TSC = 1 << 0,      /* name='tsc' present='yes' */
-    VSR_TIMER_KVMCLOCK = 1 << 1, /* name='kvmclock' present='yes' */
-    VSR_TIMER_NO_HPET = 1 << 2,  /* name='hpet' present='no' */
+    VSR_TIMER_TSC = 1 << 0,         /* name='tsc' present='yes' */
+    VSR_TIMER_KVMCLOCK = 1 << 1,    /* name='kvmclock' present='yes' */
+    VSR_TIMER_NO_HPET = 1 << 2,     /* name='hpet' present='no' */
+    VSR_TIMER_NO_KVMCLOCK = 1 << 3, /* name='kvmclock' present='no' */
+};
+
+/* state='on', state='off', or the element is not there. */
+typedef enum { VSR_SWITCH_DEFAULT, VSR_SWITCH_ON, VSR_SWITCH_OFF } vsr_switch;
+
+typedef enum {
+    VSR_SOURCE_DEFAULT,
+    VSR_SOURCE_ANONYMOUS,
+    VSR_SOURCE_MEMFD
+} vsr_memory_source;
+typedef enum {
+    VSR_ACCESS_DEFAULT,
+    VSR_ACCESS_SHARED,
+    VSR_ACCESS_PRIVATE
+} vsr_memory_access;
+typedef enum {
+    VSR_ALLOCATION_DEFAULT,
+    VSR_ALLOCATION_IMMEDIATE,
+    VSR_ALLOCATION_ONDEMAND
+} vsr_memory_allocation;
+
+/* <visor:disable-exits>, a bit set. */
+enum {
+    VSR_DISABLE_MWAIT = 1 << 0,
+    VSR_DISABLE_HLT = 1 << 1,
+    VSR_DISABLE_PAUSE = 1 << 2,
+    VSR_DISABLE_CSTATE = 1 << 3,
 };
 
 typedef struct {
@@ -111,17 +141,27 @@ typedef struct {
     uint64_t memory_kib;         /* <memory>: maximum */
     uint64_t current_memory_kib; /* <currentMemory>: the RAM there is from the
                                     start; 0: as memory */
-    bool hugepages, locked, nosharepages; /* memoryBacking */
+    struct {
+        bool hugepages;
+        uint64_t page_kib; /* <page size>; 0: the usual ones, 2 MiB */
+        bool locked, nosharepages;
+        vsr_memory_source source;
+        vsr_memory_access access;
+        vsr_memory_allocation allocation;
+        uint32_t threads; /* of an immediate allocation; 0: one */
+    } backing;            /* <memoryBacking> */
 
     uint32_t vcpus_max;
     uint32_t vcpus; /* current; 0: all */
 
     struct {
         vsr_cpu_mode mode;
-        char *model; /* custom */
+        char *model;  /* custom */
+        char *vendor; /* the guest's must be this one; NULL: any */
+        bool minimum; /* match='minimum', else 'exact' */
         vsr_cpu_check check;
         vsr_fallback fallback;
-        bool migratable; /* migratable='on' was written */
+        vsr_switch migratable;
         bool topology;
         uint32_t sockets, dies, cores, threads;
         GArray *features; /* of vsr_feature_conf, names owned; never NULL */
@@ -140,7 +180,16 @@ typedef struct {
         bool pae;          /* written; it is there anyway */
         bool test_devices; /* our extension: debug-exit port and fw_cfg counts,
                               <visor:test-devices/> see xml/README.md */
+        /* of <kvm>: */
+        vsr_switch kvm_hidden, hint_dedicated, poll_control, pv_ipi;
+        vsr_switch pvspinlock;
     } features;
+
+    struct {
+        bool has_halt_poll;
+        uint32_t halt_poll_ns;
+        uint32_t disable_exits; /* VSR_DISABLE_* */
+    } tuning;                   /* our extensions, see xml/README.md */
 
     struct {
         vsr_clock_kind kind;

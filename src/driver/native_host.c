@@ -37,7 +37,8 @@ static void summarize(const vsr_driver *driver, vsr_engine_summary *out,
     if (driver->engine->cpuid_supported == NULL ||
         !driver->engine->cpuid_supported(supported, NULL))
         return;
-    models[vsr_cpu_model_usable(supported, models, NAMES_MAX)] = NULL;
+    models[vsr_cpu_model_usable(supported, !caps.accelerated, models,
+                                NAMES_MAX)] = NULL;
     features[vsr_cpu_model_features(supported, features, NAMES_MAX)] = NULL;
 }
 

@@ -92,11 +92,27 @@ typedef struct {
     uint32_t phys_bits;  /* guest physical address width */
     uint64_t tsc_hz;     /* frequency the guest's TSC will have */
     uint64_t max_memory; /* bytes; 0: no limit of the engine's own */
+    uint32_t max_slots;  /* mem_add() calls; 0: no limit */
+    uint32_t disable_exits; /* VSR_EXIT_*: those it can do without */
+    bool halt_poll;         /* vsr_vm_config.halt_poll_ns works */
 } vsr_engine_caps;
+
+/* Instructions that return to the host, unless the guest has its processors to
+ * itself: it then waits inside of guest mode. */
+enum {
+    VSR_EXIT_MWAIT = 1 << 0,
+    VSR_EXIT_HLT = 1 << 1,
+    VSR_EXIT_PAUSE = 1 << 2,
+    VSR_EXIT_CSTATE = 1 << 3, /* the guest may read C-state residency MSRs */
+};
 
 typedef struct {
     /* how many vcpu_new() calls may follow, hot-plug included */
     uint32_t vcpus;
+    uint32_t disable_exits; /* VSR_EXIT_*, of caps.disable_exits */
+    bool has_halt_poll;     /* the next counts, else the host's default does */
+    uint32_t halt_poll_ns;  /* how long the host looks for work before a
+                               halted vCPU's thread sleeps, at most; 0: never */
 } vsr_vm_config;
 
 typedef struct {

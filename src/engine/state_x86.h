@@ -137,9 +137,14 @@ typedef struct {
 
 enum { VSR_CPUID_ROWS_MAX = 96 };
 
+/* What a processor says of itself: CPUID, and the MSRs that go on where CPUID
+ * ends. */
 typedef struct {
     uint32_t n;
     vsr_cpuid_row row[VSR_CPUID_ROWS_MAX];
+    uint64_t arch_capabilities; /* IA32_ARCH_CAPABILITIES (0x10a); it counts
+                                   only with the CPUID bit of that name */
+    uint64_t microcode; /* IA32_BIOS_SIGN_ID (0x8b); 0: the engine's choice */
 } vsr_cpuid;
 
 #endif

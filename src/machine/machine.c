@@ -103,9 +103,10 @@ static int power_on_get(vsr_machine *machine)
 static bool machine_build(vsr_machine *machine, GError **error)
 {
     const vsr_engine_ops *engine = machine->engine;
-    const vsr_vm_config vm_config = { .vcpus = machine->config.max_vcpus };
+    vsr_vm_config vm_config = machine->config.vm;
     int rc;
 
+    vm_config.vcpus = machine->config.max_vcpus;
     machine->loop = vsr_loop_new("machine", error);
     if (machine->loop == NULL)
         return false;
@@ -118,7 +119,7 @@ static bool machine_build(vsr_machine *machine, GError **error)
         (void)engine->vm_pause(machine->vm);
     vsr_bus_set_engine(machine->bus, engine, machine->vm);
     machine->irqs = vsr_irqs_new(engine, machine->vm, &machine->caps);
-    machine->mem = vsr_mem_new(engine, machine->vm);
+    machine->mem = vsr_mem_new(engine, machine->vm, machine->caps.max_slots);
     if (engine->vcpu_run == NULL)
         return true;
     machine->vcpus = vsr_vcpus_new(machine, error);

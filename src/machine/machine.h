@@ -43,6 +43,7 @@ typedef struct {
     const vsr_cpuid *cpuid; /* template; the machine fills APIC ids and
                                topology-dependent rows per vCPU */
     bool triple_fault_resets; /* else it is a crash */
+    vsr_vm_config vm;         /* for the engine; vm.vcpus is filled in */
 } vsr_machine_config;
 
 /* Puts kernel or firmware into RAM and the boot processor's registers into

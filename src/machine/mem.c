@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * mem.c: guest RAM: memory of our own or memfds, their mappings, and the map
- * from guest addresses.
+ * mem.c: guest RAM: blocks of memory, where they are in the guest, and the map
+ * from guest addresses. Their pages are mem_pages.c's.
  *
  * The map is an immutable array sorted by address. Adding publishes a new one;
  * the old ones live as long as the object, so that a reader needs no lock.
@@ -11,20 +11,15 @@
 #include "machine/mem.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <linux/falloc.h>
-#include <linux/memfd.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/sysinfo.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/util.h"
+#include "machine/mem_pages.h"
 
-enum { PAGE_BYTES = 4096, HUGE_BYTES = 2 * 1024 * 1024 };
+enum { PAGE_BYTES = 4096 };
 
 /* One piece of memory. */
 typedef struct {
@@ -40,7 +35,8 @@ typedef struct {
     mem_block *block; /* borrowed */
     uint64_t gpa, len;
     uint64_t offset; /* in the block */
-    uint8_t *host;
+    uint8_t *host;   /* as in pages */
+    mem_pages pages;
     bool in_engine;
     gint touched; /* atomic: it may hold more than zeros */
 } mem_region;
@@ -53,6 +49,7 @@ typedef struct {
 struct vsr_mem {
     const vsr_engine_ops *engine;
     vsr_engine_vm *vm;
+    uint32_t max_slots;
     GPtrArray *blocks;  /* of mem_block, owned */
     GPtrArray *regions; /* of mem_region, owned, in order of creation */
     mem_map *map;       /* atomic; newest */
@@ -99,17 +96,18 @@ static void region_free(void *opaque)
 {
     mem_region *region = opaque;
 
-    if (region->host != NULL)
-        (void)munmap(region->host, region->len);
+    mem_pages_unmap(&region->pages);
     g_free(region);
 }
 
-vsr_mem *vsr_mem_new(const vsr_engine_ops *engine, vsr_engine_vm *vm)
+vsr_mem *vsr_mem_new(const vsr_engine_ops *engine, vsr_engine_vm *vm,
+                     uint32_t max_slots)
 {
     vsr_mem *mem = g_new0(vsr_mem, 1);
 
     mem->engine = engine;
     mem->vm = vm;
+    mem->max_slots = max_slots;
     mem->blocks = g_ptr_array_new_with_free_func(block_free);
     mem->regions = g_ptr_array_new_with_free_func(region_free);
     mem->map = g_malloc0(sizeof *mem->map);
@@ -184,60 +182,22 @@ static bool range_check(const vsr_mem *mem, const char *name, uint64_t gpa,
     return true;
 }
 
-/* A mapping of the block's piece, aligned to 2 MiB so that the host can use
- * huge pages; -errno or 0. */
-static int region_mmap(mem_region *region)
+static bool engine_add(vsr_mem *mem, mem_region *region, GError **error)
 {
-    uint64_t room = region->len + HUGE_BYTES;
-    const mem_block *block = region->block;
-    uint8_t *area, *host;
-    void *got;
+    vsr_mem_slot slot = slot_of(region);
+    int rc = mem->engine->mem_add(mem->vm, &slot);
 
-    area = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (area == MAP_FAILED)
-        return -errno;
-    host = (uint8_t *)vsr_round_up((uintptr_t)area, HUGE_BYTES);
-    got = mmap(host, region->len, PROT_READ | PROT_WRITE,
-               MAP_FIXED | (block->fd >= 0
-                                ? MAP_SHARED
-                                : MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE),
-               block->fd, (off_t)region->offset);
-    if (got == MAP_FAILED) {
-        int rc = -errno;
-
-        (void)munmap(area, room);
-        return rc;
-    }
-    if (host > area)
-        (void)munmap(area, (size_t)(host - area));
-    (void)munmap(host + region->len,
-                 (size_t)(area + room - (host + region->len)));
-    region->host = host;
-    /* Advice only; what the host does not know it refuses, and that is fine. */
-    if (!block->options.no_thp && !block->options.hugepages)
-        (void)madvise(host, region->len, MADV_HUGEPAGE);
-    (void)madvise(host, region->len, MADV_DONTDUMP);
-    (void)madvise(host, region->len, MADV_DONTFORK);
-    return 0;
-}
-
-/* fallocate() reports a full host as an error, where touching would be a
- * SIGBUS. */
-static int region_populate(const mem_region *region)
-{
-    const vsr_mem_options *options = &region->block->options;
-
-    if ((options->prealloc || options->locked) && region->block->fd >= 0 &&
-        fallocate(region->block->fd, 0, (off_t)region->offset,
-                  (off_t)region->len) < 0)
-        return -errno;
-    if (options->locked && mlock(region->host, region->len) < 0)
-        return -errno;
-#ifdef MADV_POPULATE_WRITE
-    if (options->prealloc && !options->locked)
-        (void)madvise(region->host, region->len, MADV_POPULATE_WRITE);
-#endif
-    return 0;
+    region->in_engine = rc == 0;
+    if (rc == -ENOSPC)
+        return vsr_fail(error, VISOR_ERR_RESOURCE,
+                        "Memory '%s': engine '%s' has no memory slot left, its "
+                        "limit is %u",
+                        region->block->name, mem->engine->name, mem->max_slots);
+    if (rc < 0)
+        return vsr_fail_errno(
+            error, rc, "Memory '%s': cannot map %" PRIu64 " MiB at 0x%" PRIx64,
+            region->block->name, region->len / VSR_MIB, region->gpa);
+    return true;
 }
 
 /* Maps, gives to the engine, publishes. */
@@ -245,29 +205,30 @@ static bool region_add(vsr_mem *mem, mem_block *block, uint64_t offset,
                        uint64_t gpa, uint64_t len, GError **error)
 {
     mem_region *region = g_new0(mem_region, 1);
-    vsr_mem_slot slot;
-    int rc;
 
     *region = (mem_region){
-        .block = block, .gpa = gpa, .len = len, .offset = offset
+        .block = block,
+        .gpa = gpa,
+        .len = len,
+        .offset = offset,
+        .pages = { .name = block->name,
+                   .options = &block->options,
+                   .fd = block->fd,
+                   .offset = offset,
+                   .gpa = gpa,
+                   .len = len },
     };
-    rc = region_mmap(region);
-    if (rc == 0)
-        rc = region_populate(region);
-    if (rc == 0) {
-        slot = slot_of(region);
-        rc = mem->engine->mem_add(mem->vm, &slot);
+    if (mem_pages_map(&region->pages, error)) {
+        region->host = region->pages.host;
+        if (mem_pages_populate(&region->pages, error) &&
+            engine_add(mem, region, error)) {
+            g_ptr_array_add(mem->regions, region);
+            map_publish(mem, region);
+            return true;
+        }
     }
-    if (rc < 0) {
-        region_free(region);
-        return vsr_fail_errno(
-            error, rc, "Memory '%s': cannot map %" PRIu64 " MiB at 0x%" PRIx64,
-            block->name, len / VSR_MIB, gpa);
-    }
-    region->in_engine = true;
-    g_ptr_array_add(mem->regions, region);
-    map_publish(mem, region);
-    return true;
+    region_free(region);
+    return false;
 }
 
 static mem_block *block_find(const vsr_mem *mem, const char *name)
@@ -281,28 +242,19 @@ static mem_block *block_find(const vsr_mem *mem, const char *name)
     return NULL;
 }
 
-/* Memory is not accounted before it is touched: at least what the host could
- * never hold is refused now. */
-static bool host_has(uint64_t len)
-{
-    struct sysinfo info;
-
-    if (sysinfo(&info) < 0)
-        return true;
-    return len / info.mem_unit <= (uint64_t)info.totalram + info.totalswap;
-}
-
 static bool block_grow(mem_block *block, uint64_t len, GError **error)
 {
-    if (!block->options.hugepages && !host_has(len))
-        return vsr_fail(error, VISOR_ERR_RESOURCE,
-                        "Memory '%s': the host does not have %" PRIu64 " MiB",
-                        block->name, len / VSR_MIB);
-    if (block->fd >= 0 && ftruncate(block->fd, (off_t)len) < 0)
-        return vsr_fail_errno(error, errno, "Memory '%s': %" PRIu64 " MiB",
-                              block->name, len / VSR_MIB);
+    if (!mem_pages_grow(block->name, &block->options, block->fd, len, error))
+        return false;
     block->len = len;
     return true;
+}
+
+/* 0, or a power of two that is a page's size somewhere. */
+static bool page_is_sane(uint64_t page)
+{
+    return page == 0 || (page > PAGE_BYTES && page <= (UINT64_C(1) << 40) &&
+                         (page & (page - 1)) == 0);
 }
 
 bool vsr_mem_add_ram(vsr_mem *mem, const char *name, uint64_t gpa, uint64_t len,
@@ -311,7 +263,6 @@ bool vsr_mem_add_ram(vsr_mem *mem, const char *name, uint64_t gpa, uint64_t len,
 {
     static const vsr_mem_options defaults;
     mem_block *block;
-    unsigned flags = MFD_CLOEXEC;
 
     if (options == NULL)
         options = &defaults;
@@ -320,25 +271,20 @@ bool vsr_mem_add_ram(vsr_mem *mem, const char *name, uint64_t gpa, uint64_t len,
                         name);
     if (!range_check(mem, name, gpa, len, error))
         return false;
-    if (options->hugepages && len % HUGE_BYTES != 0)
+    if (!page_is_sane(options->page_bytes))
         return vsr_fail(error, VISOR_ERR_CONFIG,
                         "Memory '%s': %" PRIu64
-                        " bytes are not whole 2 MiB pages",
-                        name, len);
-    if (options->hugepages)
-        flags |= MFD_HUGETLB | MFD_HUGE_2MB;
+                        " bytes is the size of no huge page",
+                        name, options->page_bytes);
     block = g_new0(mem_block, 1);
     block->name = g_strdup(name);
     block->options = *options;
     block->readonly = readonly;
     block->fd = -1;
-    if (options->shared || options->hugepages) {
-        block->fd = memfd_create(name, flags);
-        if (block->fd < 0) {
-            vsr_fail_errno(error, errno, "Memory '%s'", name);
-            block_free(block);
-            return false;
-        }
+    if (options->shared &&
+        !mem_pages_create(name, &block->options, &block->fd, error)) {
+        block_free(block);
+        return false;
     }
     g_ptr_array_add(mem->blocks, block);
     if (block_grow(block, len, error) &&
@@ -361,7 +307,7 @@ bool vsr_mem_add_alias(vsr_mem *mem, const char *name, uint64_t offset,
                         name);
     if (!range_check(mem, name, gpa, len, error))
         return false;
-    align = block->options.hugepages ? HUGE_BYTES : PAGE_BYTES;
+    align = block->options.page_bytes ? block->options.page_bytes : PAGE_BYTES;
     if (offset % align != 0 || len % align != 0 || offset > block->len ||
         len > INT64_MAX - offset)
         return vsr_fail(error, VISOR_ERR_CONFIG,
@@ -470,22 +416,6 @@ void vsr_mem_written(vsr_mem *mem, uint64_t gpa, uint64_t len)
 
 /* --- the whole --- */
 
-/* Back to zeros; what was to be in memory beforehand stays there. */
-static int region_clear(const mem_region *region)
-{
-    const mem_block *block = region->block;
-
-    if (block->options.prealloc || block->options.locked)
-        memset(region->host, 0, region->len);
-    else if (block->fd < 0)
-        return madvise(region->host, region->len, MADV_DONTNEED) < 0 ? -errno
-                                                                     : 0;
-    else if (fallocate(block->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                       (off_t)region->offset, (off_t)region->len) < 0)
-        return -errno;
-    return 0;
-}
-
 int vsr_mem_clear(vsr_mem *mem)
 {
     for (guint i = 0; i < mem->regions->len; i++) {
@@ -497,7 +427,7 @@ int vsr_mem_clear(vsr_mem *mem)
         /* Nobody has written before the first run; after that, the guest. */
         if (g_atomic_int_compare_and_exchange(&region->touched, 0, 1))
             continue;
-        rc = region_clear(region);
+        rc = mem_pages_clear(&region->pages);
         if (rc < 0)
             return rc;
         mem->engine->dirty_mark(mem->vm, region->gpa, region->len);

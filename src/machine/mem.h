@@ -25,19 +25,29 @@
 typedef struct vsr_mem vsr_mem;
 
 typedef struct {
-    bool hugepages; /* memfd from hugetlbfs, 2 MiB pages; shared */
-    bool shared;    /* a memfd */
-    bool prealloc;  /* touch every page now */
-    bool locked;    /* mlock */
-    bool no_thp;    /* do not advise transparent huge pages */
+    uint64_t page_bytes; /* huge pages of that size from the host's pool; 0:
+                            ordinary ones */
+    bool shared;         /* a memfd */
+    bool prealloc;       /* touch every page now */
+    uint32_t threads;    /* that touch them; 0: one */
+    bool locked;         /* never swapped; there from the start, unless … */
+    bool lock_on_touch;  /* … pages come when they are touched */
+    bool no_thp;         /* do not advise transparent huge pages */
+    bool no_merge;       /* the host must not share equal pages (KSM) */
+    uint64_t total;      /* bytes of all of the machine's RAM, for checks that
+                            look at the whole; 0: this region */
+    gint *cancel;        /* atomic, outlives the vsr_mem; not 0: stop touching,
+                            the call fails with CANCELLED. NULL: never */
 } vsr_mem_options;
 
-vsr_mem *vsr_mem_new(const vsr_engine_ops *engine, vsr_engine_vm *vm);
+/* max_slots: how many regions the engine takes, for messages; 0: unknown. */
+vsr_mem *vsr_mem_new(const vsr_engine_ops *engine, vsr_engine_vm *vm,
+                     uint32_t max_slots);
 void vsr_mem_free(vsr_mem *mem);
 
 /* Allocate `len` bytes (page multiple) and map them at `gpa`. `name` is for
  * /proc and errors. readonly: ROM, filled through
- * vsr_mem_rom_write(). RESOURCE if the host has not that much. */
+ * vsr_mem_rom_write(). RESOURCE if the host has not that much, or not so. */
 bool vsr_mem_add_ram(vsr_mem *mem, const char *name, uint64_t gpa, uint64_t len,
                      bool readonly, const vsr_mem_options *options,
                      GError **error);

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/util.h"
 #include "machine/x86/cpu_features.h"
+#include "machine/x86/cpu_named.h"
 #include "tests/support/cm.h"
 
 /* Everything but what `without` names. */
@@ -29,9 +30,12 @@ static vsr_cpuid engine(const char *const *without)
         { 0xd, 7, true, 1024, 1664, 0, 0 },
         { 0x40000000, 0, false, 0x40000001, 1, 2, 3 },
         { 0x40000001, 0, false, 8, 0, 0, 0 },
+        { 0x80000000, 0, false, 0x80000021, 0x68747541, 0x444d4163,
+          0x69746e65 },
         { 0x80000001, 0, false, 0, 0, UINT32_MAX, UINT32_MAX },
         { 0x80000007, 0, false, 0, 0, 0, 0x100 },
         { 0x80000008, 0, false, 0x3030, 0, 0, 0 },
+        { 0x8000000a, 0, false, 1, 8, 0, UINT32_MAX },
         { 0x8000001e, 0, false, 0, 0, 0, 0 },
     };
     vsr_cpuid out = { .n = VSR_ARRAY_SIZE(rows) };
@@ -142,12 +146,13 @@ static void level_the_engine_cannot_reach_names_the_feature(void **state)
     static const char *const no_avx2[] = { "avx2", NULL };
     const vsr_cpu_model v3 = { .model = "x86-64-v3" };
     const vsr_cpuid supported = engine(no_avx2);
-    const char *names[8];
+    const char *names[64];
 
     assert_refused(&v3, 1, no_avx2, VISOR_ERR_NO_SUPPORT, "'avx2'");
-    assert_int_equal(vsr_cpu_model_usable(&supported, names, 8), 2);
+    assert_int_equal(vsr_cpu_model_usable(&supported, false, names, 64), 3);
     assert_string_equal(names[1], "x86-64-v2");
-    assert_null(names[2]);
+    assert_string_equal(names[2], "Opteron_G3");
+    assert_null(names[3]);
 }
 
 static void unknown_names_are_refused(void **state)
@@ -201,14 +206,216 @@ static void disabling_takes_dependants_along(void **state)
     assert_refused(&model, 1, NULL, VISOR_ERR_CONFIG, "'avx2'");
 }
 
-static void hypervisor_can_be_hidden(void **state)
+static void kvm_can_be_hidden(void **state)
 {
-    const vsr_cpu_model model = { .hide_hypervisor = true };
+    const vsr_cpu_feature no_bit = { "hypervisor", VSR_FEATURE_DISABLE };
+    vsr_cpu_model model = { .hide_kvm = true };
     vsr_cpuid out = build(&model, 1);
 
-    assert_false(has(&out, "hypervisor"));
+    assert_true(has(&out, "hypervisor"));
     assert_null(row(&out, 0x40000000, 0));
     assert_null(row(&out, 0x40000001, 0));
+    model.features = &no_bit;
+    model.n_features = 1;
+    out = build(&model, 1);
+    assert_false(has(&out, "hypervisor"));
+}
+
+static void dedicated_processors_are_hinted_at(void **state)
+{
+    vsr_cpu_model model = { .hint_dedicated = true };
+    vsr_cpuid out = build(&model, 1);
+
+    assert_int_equal(row(&out, 0x40000001, 0)->edx, 1);
+    model.hint_dedicated = false;
+    out = build(&model, 1);
+    assert_int_equal(row(&out, 0x40000001, 0)->edx, 0);
+}
+
+static void paravirtual_bits_are_features_that_models_leave_alone(void **state)
+{
+    const vsr_cpu_feature off = { "kvmclock", VSR_FEATURE_DISABLE };
+    const vsr_cpu_feature on = { "kvm-pv-unhalt", VSR_FEATURE_REQUIRE };
+    vsr_cpu_model model = { .model = "x86-64-v1" };
+    vsr_cpuid out = build(&model, 1);
+
+    assert_int_equal(row(&out, 0x40000001, 0)->eax, 1 << 3);
+    model.features = &off;
+    model.n_features = 1;
+    out = build(&model, 1);
+    assert_int_equal(row(&out, 0x40000001, 0)->eax, 0);
+    model.features = &on;
+    assert_refused(&model, 1, NULL, VISOR_ERR_NO_SUPPORT,
+                   "'kvm-pv-unhalt' (required)");
+}
+
+static void vendors_processors_have_their_identity(void **state)
+{
+    const vsr_cpu_model model = { .model = "EPYC" };
+    vsr_cpuid out = build(&model, 1);
+    char brand[17] = "";
+
+    assert_int_equal(row(&out, 0, 0)->ebx, 0x68747541);
+    assert_int_equal(row(&out, 1, 0)->eax, 0x00800f12);
+    assert_int_equal(row(&out, 0x80000001, 0)->eax, 0x00800f12);
+    memcpy(brand, &row(&out, 0x80000002, 0)->eax, 16);
+    assert_string_equal(brand, "AMD EPYC Process");
+    assert_int_equal(out.microcode, 0);
+    assert_true(has(&out, "sse4a"));
+    assert_true(has(&out, "hypervisor"));
+    assert_false(has(&out, "svm"));
+    assert_false(has(&out, "avx512f"));
+    assert_false(has(&out, "clwb"));
+    assert_false(has(&out, "invtsc"));
+}
+
+static void a_foreign_vendor_needs_an_engine_that_can_play_it(void **state)
+{
+    vsr_cpu_model model = { .model = "Nehalem" };
+    vsr_cpuid out;
+    const char *names[64];
+    const vsr_cpuid supported = engine(NULL);
+    uint32_t n;
+
+    assert_refused(&model, 1, NULL, VISOR_ERR_NO_SUPPORT,
+                   "'Nehalem' is of vendor Intel, but this host's processor is "
+                   "of vendor AMD");
+    model.foreign_vendor = true;
+    out = build(&model, 1);
+    assert_int_equal(row(&out, 0, 0)->ebx, 0x756e6547);
+    assert_int_equal(row(&out, 0, 0)->ecx, 0x6c65746e);
+    assert_int_equal(row(&out, 0, 0)->edx, 0x49656e69);
+    assert_int_equal(row(&out, 1, 0)->eax, 0x000106a3);
+    assert_int_equal(row(&out, 0x80000001, 0)->eax, 0);
+    assert_int_equal(row(&out, 0x80000001, 0)->edx & 0x0183f3ff, 0);
+    assert_int_equal(row(&out, 0x80000008, 0)->ecx, 0);
+    assert_null(row(&out, 0x8000001e, 0));
+    n = vsr_cpu_model_usable(&supported, false, names, 64);
+    for (uint32_t i = 0; i < n; i++)
+        assert_string_not_equal(names[i], "Nehalem");
+    assert_true(vsr_cpu_model_usable(&supported, true, names, 64) > n + 20);
+}
+
+static void a_vendor_can_be_insisted_on(void **state)
+{
+    vsr_cpu_model model = { .vendor = "AMD" };
+
+    (void)build(&model, 1);
+    model.vendor = "Intel";
+    assert_refused(&model, 1, NULL, VISOR_ERR_NO_SUPPORT, "'Intel'");
+    model.model = "Nehalem";
+    model.foreign_vendor = true;
+    (void)build(&model, 1);
+}
+
+static void all_that_is_missing_is_named_at_once(void **state)
+{
+    static const char *const without[] = { "avx2", "bmi1", "aes", NULL };
+    const vsr_cpu_feature aes = { "aes", VSR_FEATURE_REQUIRE };
+    const vsr_cpu_model model = { .model = "x86-64-v3",
+                                  .features = &aes,
+                                  .n_features = 1 };
+
+    assert_refused(&model, 1, without, VISOR_ERR_NO_SUPPORT,
+                   "does not have 'bmi1', 'avx2' (of CPU model 'x86-64-v3'), "
+                   "'aes' (required)");
+}
+
+static void nested_virtualization_is_off_unless_asked_for(void **state)
+{
+    static const char *const no_svm[] = { "svm", NULL };
+    vsr_cpu_feature svm = { "svm", VSR_FEATURE_REQUIRE };
+    vsr_cpu_model models[] = {
+        { .model = NULL },
+        { .known_only = true },
+        { .model = "EPYC" },
+        { .model = "EPYC", .minimum = true },
+    };
+
+    for (size_t i = 0; i < VSR_ARRAY_SIZE(models); i++) {
+        vsr_cpuid out = build(&models[i], 1);
+
+        assert_false(has(&out, "svm"));
+        assert_false(has(&out, "vmx"));
+        assert_false(has(&out, "monitor"));
+        assert_null(row(&out, 0x8000000a, 0));
+        models[i].features = &svm;
+        models[i].n_features = 1;
+        out = build(&models[i], 1);
+        assert_true(has(&out, "svm"));
+        assert_non_null(row(&out, 0x8000000a, 0));
+        assert_refused(&models[i], 1, no_svm, VISOR_ERR_NO_SUPPORT, "'nested'");
+    }
+}
+
+static void minimum_keeps_what_else_there_is(void **state)
+{
+    static const char *const no_avx2[] = { "avx2", NULL };
+    const vsr_cpu_model model = { .model = "EPYC", .minimum = true };
+    vsr_cpuid out = build(&model, 1);
+
+    assert_true(has(&out, "avx512f"));
+    assert_int_equal(row(&out, 1, 0)->eax, 0x00800f12);
+    assert_refused(&model, 1, no_avx2, VISOR_ERR_NO_SUPPORT, "'avx2'");
+}
+
+static void host_model_has_only_what_has_a_name(void **state)
+{
+    const vsr_cpu_model model = { .known_only = true, .migratable = true };
+    vsr_cpuid out = build(&model, 1);
+
+    assert_true(has(&out, "avx512f"));
+    assert_false(has(&out, "invtsc"));
+    assert_int_equal(row(&out, 7, 0)->edx >> 9 & 1, 0); /* no feature's bit */
+}
+
+static void capabilities_msr_follows_its_cpuid_bit(void **state)
+{
+    vsr_cpu_feature features[] = {
+        { "rdctl-no", VSR_FEATURE_DISABLE },
+        { "arch-capabilities", VSR_FEATURE_DISABLE },
+    };
+    vsr_cpu_model model = { .features = features, .n_features = 0 };
+    vsr_cpuid supported = engine(NULL), out;
+
+    supported.arch_capabilities = UINT64_C(1) << 62 | 0x29;
+    supported.microcode = 0x1234;
+    assert_true(vsr_cpu_model_cpuid(&model, &supported, 1, &out, NULL));
+    assert_true(out.arch_capabilities == supported.arch_capabilities);
+    assert_int_equal(out.microcode, 0x1234);
+    assert_true(has(&out, "mds-no"));
+    assert_true(has(&out, "its-no"));
+    model.n_features = 1;
+    assert_true(vsr_cpu_model_cpuid(&model, &supported, 1, &out, NULL));
+    assert_true(out.arch_capabilities == (UINT64_C(1) << 62 | 0x28));
+    model.n_features = 2;
+    assert_true(vsr_cpu_model_cpuid(&model, &supported, 1, &out, NULL));
+    assert_true(out.arch_capabilities == 0);
+    model.model = "x86-64-v2";
+    model.n_features = 0;
+    assert_true(vsr_cpu_model_cpuid(&model, &supported, 1, &out, NULL));
+    assert_true(out.arch_capabilities == supported.arch_capabilities);
+}
+
+/* A word of the table that is no feature's name would be dropped silently. */
+static void every_named_processor_is_whole(void **state)
+{
+    const char *name;
+    uint32_t i;
+
+    for (i = 0; (name = vsr_cpu_named_name(i)); i++) {
+        vsr_cpu_named named;
+        uint32_t n = 0, w;
+
+        assert_true(vsr_cpu_named_get(name, &named));
+        assert_string_equal(named.name, name);
+        for (w = 0; w < VSR_FEATURE_WORDS; w++)
+            n += (uint32_t)__builtin_popcount(named.required.bits[w]);
+        assert_true(n >= 12);
+        if (named.vendor)
+            assert_true(strlen(named.brand) > 5 && strlen(named.brand) < 48);
+    }
+    assert_true(i > 30);
 }
 
 static void topology_is_in_every_leaf(void **state)
@@ -294,7 +501,18 @@ int main(void)
         cmocka_unit_test(unknown_names_are_refused),
         cmocka_unit_test(policies_are_obeyed),
         cmocka_unit_test(disabling_takes_dependants_along),
-        cmocka_unit_test(hypervisor_can_be_hidden),
+        cmocka_unit_test(kvm_can_be_hidden),
+        cmocka_unit_test(dedicated_processors_are_hinted_at),
+        cmocka_unit_test(paravirtual_bits_are_features_that_models_leave_alone),
+        cmocka_unit_test(vendors_processors_have_their_identity),
+        cmocka_unit_test(a_foreign_vendor_needs_an_engine_that_can_play_it),
+        cmocka_unit_test(a_vendor_can_be_insisted_on),
+        cmocka_unit_test(all_that_is_missing_is_named_at_once),
+        cmocka_unit_test(nested_virtualization_is_off_unless_asked_for),
+        cmocka_unit_test(minimum_keeps_what_else_there_is),
+        cmocka_unit_test(host_model_has_only_what_has_a_name),
+        cmocka_unit_test(capabilities_msr_follows_its_cpuid_bit),
+        cmocka_unit_test(every_named_processor_is_whole),
         cmocka_unit_test(topology_is_in_every_leaf),
         cmocka_unit_test(dies_have_a_leaf_of_their_own),
         cmocka_unit_test(without_topology_each_vcpu_is_a_socket),

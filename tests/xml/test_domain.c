@@ -90,7 +90,10 @@ static char *around(const char *attrs, const char *part)
         "<name>x</name>\n"
         "%s\n"
         "%s%s</domain>\n",
-        attrs, part, strstr(part, "<memory") ? "" : "<memory>65536</memory>\n",
+        attrs, part,
+        strstr(part, "<memory") && !strstr(part, "<memoryBacking")
+            ? ""
+            : "<memory>65536</memory>\n",
         strstr(part, "<os") ? "" : "<os><kernel>/k</kernel></os>\n");
 }
 
@@ -147,10 +150,49 @@ static const refusal refusals[] = {
     { "<memory>1023</memory>", CONFIG, "<memory> is 1023 KiB" },
     { "<memory dumpCore='off'>65536</memory>", NO, "attribute 'dumpCore'" },
     { "<currentMemory>65537</currentMemory>", CONFIG, "<currentMemory>" },
+    { "<memtune><hard_limit>1</hard_limit></memtune>", NO, "'<memtune>'" },
     { "<memoryBacking><source type='file'/></memoryBacking>", NO,
-      "line 3: element '<source>' of 'memoryBacking'" },
-    { "<memoryBacking>\n<hugepages>\n<page/></hugepages></memoryBacking>", NO,
-      "line 5: element '<page>' of 'hugepages'" },
+      "line 3: attribute 'type' of 'source': value 'file' is not supported "
+      "(anonymous, memfd)" },
+    { "<memoryBacking><source/></memoryBacking>", XML,
+      "line 3: 'source' has no attribute 'type'" },
+    { "<memoryBacking><discard/></memoryBacking>", NO, "'<discard>'" },
+    { "<memoryBacking>\n<hugepages>\n<page/></hugepages></memoryBacking>", XML,
+      "line 5: 'page' has no attribute 'size'" },
+    { "<memoryBacking><hugepages><page size='2' unit='M' nodeset='0'/>"
+      "</hugepages></memoryBacking>",
+      NO, "attribute 'nodeset' of 'page'" },
+    { "<memoryBacking><hugepages><page size='x'/></hugepages></memoryBacking>",
+      XML, "'page': size 'x' is not a number" },
+    { "<memoryBacking><hugepages><page size='0'/></hugepages></memoryBacking>",
+      CONFIG, "'page' is 0" },
+    { "<memoryBacking><hugepages><page size='3' unit='M'/></hugepages>"
+      "</memoryBacking>",
+      CONFIG, "<hugepages>: 3072 KiB is the size of no huge page" },
+    { "<memoryBacking><hugepages><page size='4'/></hugepages></memoryBacking>",
+      CONFIG, "<hugepages>: 4 KiB" },
+    { "<memoryBacking><hugepages><page size='2' unit='M'/>\n"
+      "<page size='1' unit='G'/></hugepages></memoryBacking>",
+      XML, "line 4: element '<page>' of 'hugepages' is given twice" },
+    { "<memoryBacking><access/></memoryBacking>", XML, "attribute 'mode'" },
+    { "<memoryBacking><access mode='none'/></memoryBacking>", NO, "'none'" },
+    { "<memoryBacking><allocation mode='later'/></memoryBacking>", NO,
+      "'later' is not supported (immediate, ondemand)" },
+    { "<memoryBacking><allocation mode='immediate' threads='0'/>"
+      "</memoryBacking>",
+      CONFIG, "line 3: 'allocation': threads is 0" },
+    { "<memoryBacking><allocation mode='immediate' threads='257'/>"
+      "</memoryBacking>",
+      CONFIG, "threads='257', 256 at the most" },
+    { "<memoryBacking><allocation mode='ondemand' threads='2'/>"
+      "</memoryBacking>",
+      CONFIG, "threads='2' goes with mode='immediate'" },
+    { "<memoryBacking><source type='anonymous'/><access mode='shared'/>"
+      "</memoryBacking>",
+      CONFIG, "source 'anonymous'" },
+    { "<memoryBacking><source type='memfd'/><access mode='private'/>"
+      "</memoryBacking>",
+      CONFIG, "source 'memfd'" },
     /* cpu */
     { "<vcpu>0</vcpu>", CONFIG, "line 3: 'vcpu': 0 is none of 1 to 255" },
     { "<vcpu>256</vcpu>", CONFIG, "line 3: 'vcpu': 256" },
@@ -161,7 +203,13 @@ static const refusal refusals[] = {
     { "<cpu mode='custom'/>", CONFIG, "needs a <model>" },
     { "<cpu mode='maximum'><model>x</model></cpu>", CONFIG, "('x') goes with" },
     { "<cpu match='strict'/>", NO, "line 3: attribute 'match' of 'cpu'" },
-    { "<cpu migratable='off'/>", NO, "line 3: attribute 'migratable'" },
+    { "<cpu migratable='no'/>", NO, "line 3: attribute 'migratable'" },
+    { "<cpu mode='host-model' migratable='on'/>", CONFIG, "migratable goes" },
+    { "<cpu mode='maximum' match='minimum'/>", CONFIG, "match='minimum' goes" },
+    { "<cpu><model fallback='allow'/></cpu>", XML, "'model' is empty" },
+    { "<cpu mode='host-model'><model/></cpu>", XML, "'model' is empty" },
+    { "<cpu><vendor>Cyrix</vendor></cpu>", NO, "value 'Cyrix'" },
+    { "<cpu><cache mode='passthrough'/></cpu>", NO, "'<cache>' of 'cpu'" },
     { "<cpu><numa/></cpu>", NO, "line 3: element '<numa>' of 'cpu'" },
     { "<cpu><topology sockets='1'/></cpu>", XML, "line 3: 'topology' needs" },
     { "<cpu><topology sockets='2' cores='1' threads='1'/></cpu>", CONFIG,
@@ -192,6 +240,19 @@ static const refusal refusals[] = {
     { "<features><hyperv/></features>", NO,
       "element '<hyperv>' of 'features'" },
     { "<features><acpi>x</acpi></features>", XML, "text in 'acpi'" },
+    { "<features><kvm><hidden/></kvm></features>", XML,
+      "line 3: 'hidden' has no attribute 'state'" },
+    { "<features><kvm><hidden state='yes'/></kvm></features>", NO, "'yes'" },
+    { "<features>\n<kvm><dirty-ring state='on'/></kvm></features>", NO,
+      "line 4: element '<dirty-ring>' of 'kvm'" },
+    { "<features><pvspinlock/></features>", XML, "'state'" },
+    { "<visor:halt-poll/>", XML, "line 3: 'halt-poll' has no attribute 'ns'" },
+    { "<visor:halt-poll ns='-1'/>", XML, "'-1'" },
+    { "<visor:halt-poll ns='1000000001'/>", CONFIG,
+      "line 3: 'halt-poll': 1000000001 ns, 1000000000 at the most" },
+    { "<visor:disable-exits hlt='yes'/>", NO, "'yes' is not supported (on, " },
+    { "<visor:disable-exits io='on'/>", NO, "attribute 'io'" },
+    { "<halt-poll ns='1'/>", XML, "'<halt-poll>' of 'domain'" },
     /* clock, actions */
     { "<clock offset='timezone'/>", NO, "'timezone'" },
     { "<clock offset='utc' adjustment='1'/>", NO, "offset='variable' only" },
@@ -202,6 +263,10 @@ static const refusal refusals[] = {
       "attribute 'tickpolicy' of 'timer'" },
     { "<clock><timer name='rtc'/></clock>", NO, "'timer' 'rtc'" },
     { "<clock><timer name='hpet' present='yes'/></clock>", NO, "'hpet'" },
+    { "<clock><timer name='kvmclock'/></clock>", NO, "'kvmclock': present=''" },
+    { "<clock><timer name='kvmclock' present='no'/>"
+      "<timer name='kvmclock' present='yes'/></clock>",
+      XML, "'kvmclock' is given twice" },
     { "<on_crash>coredump-restart</on_crash>", NO, "'coredump-restart'" },
     { "<on_reboot>rename-restart</on_reboot>", NO, "'rename-restart'" },
     { "<on_poweroff/>", XML, "line 3: 'on_poweroff' is empty" },

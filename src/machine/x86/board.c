@@ -126,7 +126,9 @@ bool vsr_board_add_ram(const vsr_board *board, vsr_machine *machine,
     uint64_t high = vsr_board_high_ram(board);
     uint32_t bits = machine->caps.phys_bits;
     uint64_t max = machine->caps.max_memory;
+    vsr_mem_options whole = *options;
 
+    whole.total = board->ram_bytes;
     if (max && board->ram_bytes > max)
         return vsr_fail(error, VISOR_ERR_CONFIG,
                         "Memory: %" PRIu64 " bytes, engine '%s' takes at most"
@@ -138,11 +140,11 @@ bool vsr_board_add_ram(const vsr_board *board, vsr_machine *machine,
                         " physical address bits of engine '%s'",
                         board->ram_bytes, bits, machine->engine->name);
     if (!vsr_mem_add_ram(machine->mem, "ram", 0, vsr_board_low_ram(board),
-                         false, options, error))
+                         false, &whole, error))
         return false;
     return high == 0 ||
            vsr_mem_add_ram(machine->mem, "ram-high", VSR_HIGH_RAM_BASE, high,
-                           false, options, error);
+                           false, &whole, error);
 }
 
 static void add(vsr_memmap_entry *out, uint32_t max, uint32_t *n, uint64_t addr,

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * cpu_features.c: names of CPUID feature bits and the sets of named models.
+ * cpu_features.c: names of feature bits, and what needs what.
  *
- * Spec:    Intel SDM vol. 2A, CPUID; AMD APM vol. 3, appendix E; names as in
- *          libvirt's src/cpu_map/x86_features.xml; x86-64 psABI 1.0,
- *          "Micro-Architecture Levels".
+ * Spec:    Intel SDM vol. 2A, CPUID; vol. 4, IA32_ARCH_CAPABILITIES; AMD APM
+ *          vol. 3, appendix E; names as in libvirt's cpu_map, those of KVM's
+ *          leaf as QEMU's; Linux, Documentation/virt/kvm/x86/cpuid.rst.
  * Threads: any; constant tables.
  */
 #include "machine/x86/cpu_features.h"
@@ -21,11 +21,18 @@ enum {
     W_7_ECX,
     W_7_EDX,
     W_7_1_EAX,
+    W_7_1_EDX,
+    W_7_2_EDX,
     W_D_1_EAX,
+    W_KVM_EAX,
     W_81_EDX,
     W_81_ECX,
     W_87_EDX,
     W_88_EBX,
+    W_8A_EDX,
+    W_8021_EAX,
+    W_ARCH_LOW,
+    W_ARCH_HIGH,
 };
 
 const vsr_feature_word vsr_feature_words[VSR_FEATURE_WORDS] = {
@@ -36,11 +43,18 @@ const vsr_feature_word vsr_feature_words[VSR_FEATURE_WORDS] = {
     [W_7_ECX] = { 0x7, 0, VSR_CPUID_ECX },
     [W_7_EDX] = { 0x7, 0, VSR_CPUID_EDX },
     [W_7_1_EAX] = { 0x7, 1, VSR_CPUID_EAX },
+    [W_7_1_EDX] = { 0x7, 1, VSR_CPUID_EDX },
+    [W_7_2_EDX] = { 0x7, 2, VSR_CPUID_EDX },
     [W_D_1_EAX] = { 0xd, 1, VSR_CPUID_EAX },
+    [W_KVM_EAX] = { 0x40000001, 0, VSR_CPUID_EAX },
     [W_81_EDX] = { 0x80000001, 0, VSR_CPUID_EDX },
     [W_81_ECX] = { 0x80000001, 0, VSR_CPUID_ECX },
     [W_87_EDX] = { 0x80000007, 0, VSR_CPUID_EDX },
     [W_88_EBX] = { 0x80000008, 0, VSR_CPUID_EBX },
+    [W_8A_EDX] = { 0x8000000a, 0, VSR_CPUID_EDX },
+    [W_8021_EAX] = { 0x80000021, 0, VSR_CPUID_EAX },
+    [W_ARCH_LOW] = { 0x10a, 0, VSR_ARCH_CAP_LOW },
+    [W_ARCH_HIGH] = { 0x10a, 0, VSR_ARCH_CAP_HIGH },
 };
 
 const vsr_feature_name vsr_feature_names[] = {
@@ -155,10 +169,15 @@ const vsr_feature_name vsr_feature_names[] = {
     { "movdiri", W_7_ECX, 27 },
     { "movdir64b", W_7_ECX, 28 },
 
+    { "avx512-4vnniw", W_7_EDX, 2 },
+    { "avx512-4fmaps", W_7_EDX, 3 },
     { "fsrm", W_7_EDX, 4 },
+    { "avx512-vp2intersect", W_7_EDX, 8 },
     { "md-clear", W_7_EDX, 10 },
     { "serialize", W_7_EDX, 14 },
     { "tsx-ldtrk", W_7_EDX, 16 },
+    { "pconfig", W_7_EDX, 18 },
+    { "avx512-fp16", W_7_EDX, 23 },
     { "spec-ctrl", W_7_EDX, 26 },
     { "stibp", W_7_EDX, 27 },
     { "flush-l1d", W_7_EDX, 28 },
@@ -166,16 +185,50 @@ const vsr_feature_name vsr_feature_names[] = {
     { "core-capability", W_7_EDX, 30 },
     { "ssbd", W_7_EDX, 31 },
 
+    { "sha512", W_7_1_EAX, 0 },
+    { "sm3", W_7_1_EAX, 1 },
+    { "sm4", W_7_1_EAX, 2 },
     { "avx-vnni", W_7_1_EAX, 4 },
     { "avx512-bf16", W_7_1_EAX, 5 },
+    { "cmpccxadd", W_7_1_EAX, 7 },
     { "fzrm", W_7_1_EAX, 10 },
     { "fsrs", W_7_1_EAX, 11 },
     { "fsrc", W_7_1_EAX, 12 },
+    { "lkgs", W_7_1_EAX, 18 },
+    { "avx-ifma", W_7_1_EAX, 23 },
+    { "lam", W_7_1_EAX, 26 },
+
+    { "avx-vnni-int8", W_7_1_EDX, 4 },
+    { "avx-ne-convert", W_7_1_EDX, 5 },
+    { "avx-vnni-int16", W_7_1_EDX, 10 },
+    { "prefetchiti", W_7_1_EDX, 14 },
+
+    { "intel-psfd", W_7_2_EDX, 0 },
+    { "ipred-ctrl", W_7_2_EDX, 1 },
+    { "rrsba-ctrl", W_7_2_EDX, 2 },
+    { "ddpd-u", W_7_2_EDX, 3 },
+    { "bhi-ctrl", W_7_2_EDX, 4 },
+    { "mcdt-no", W_7_2_EDX, 5 },
 
     { "xsaveopt", W_D_1_EAX, 0 },
     { "xsavec", W_D_1_EAX, 1 },
     { "xgetbv1", W_D_1_EAX, 2 },
     { "xsaves", W_D_1_EAX, 3 },
+
+    { "kvmclock-old", W_KVM_EAX, 0 },
+    { "kvm-nopiodelay", W_KVM_EAX, 1 },
+    { "kvmclock", W_KVM_EAX, 3 },
+    { "kvm-asyncpf", W_KVM_EAX, 4 },
+    { "kvm-steal-time", W_KVM_EAX, 5 },
+    { "kvm-pv-eoi", W_KVM_EAX, 6 },
+    { "kvm-pv-unhalt", W_KVM_EAX, 7 },
+    { "kvm-pv-tlb-flush", W_KVM_EAX, 9 },
+    { "kvm-asyncpf-vmexit", W_KVM_EAX, 10 },
+    { "kvm-pv-ipi", W_KVM_EAX, 11 },
+    { "kvm-poll-control", W_KVM_EAX, 12 },
+    { "kvm-pv-sched-yield", W_KVM_EAX, 13 },
+    { "kvm-asyncpf-int", W_KVM_EAX, 14 },
+    { "kvmclock-stable-bit", W_KVM_EAX, 24 },
 
     { "syscall", W_81_EDX, 11 },
     { "nx", W_81_EDX, 20 },
@@ -218,17 +271,89 @@ const vsr_feature_name vsr_feature_names[] = {
     { "ibpb", W_88_EBX, 12 },
     { "ibrs", W_88_EBX, 14 },
     { "amd-stibp", W_88_EBX, 15 },
+    { "stibp-always-on", W_88_EBX, 17 },
     { "amd-ssbd", W_88_EBX, 24 },
     { "virt-ssbd", W_88_EBX, 25 },
+    { "amd-no-ssb", W_88_EBX, 26 },
+    { "amd-psfd", W_88_EBX, 28 },
+
+    { "npt", W_8A_EDX, 0 },
+    { "lbrv", W_8A_EDX, 1 },
+    { "svm-lock", W_8A_EDX, 2 },
+    { "nrip-save", W_8A_EDX, 3 },
+    { "tsc-scale", W_8A_EDX, 4 },
+    { "vmcb-clean", W_8A_EDX, 5 },
+    { "flushbyasid", W_8A_EDX, 6 },
+    { "decodeassists", W_8A_EDX, 7 },
+    { "pause-filter", W_8A_EDX, 10 },
+    { "pfthreshold", W_8A_EDX, 12 },
+    { "avic", W_8A_EDX, 13 },
+    { "v-vmsave-vmload", W_8A_EDX, 15 },
+    { "vgif", W_8A_EDX, 16 },
+    { "vnmi", W_8A_EDX, 25 },
+    { "svme-addr-chk", W_8A_EDX, 28 },
+
+    { "no-nested-data-bp", W_8021_EAX, 0 },
+    { "fs-gs-base-ns", W_8021_EAX, 1 },
+    { "lfence-always-serializing", W_8021_EAX, 2 },
+    { "null-sel-clr-base", W_8021_EAX, 6 },
+    { "auto-ibrs", W_8021_EAX, 8 },
+    { "prefetchi", W_8021_EAX, 20 },
+    { "sbpb", W_8021_EAX, 27 },
+    { "ibpb-brtype", W_8021_EAX, 28 },
+    { "srso-no", W_8021_EAX, 29 },
+    { "srso-user-kernel-no", W_8021_EAX, 30 },
+
+    { "rdctl-no", W_ARCH_LOW, 0 },
+    { "ibrs-all", W_ARCH_LOW, 1 },
+    { "rsba", W_ARCH_LOW, 2 },
+    { "skip-l1dfl-vmentry", W_ARCH_LOW, 3 },
+    { "ssb-no", W_ARCH_LOW, 4 },
+    { "mds-no", W_ARCH_LOW, 5 },
+    { "pschange-mc-no", W_ARCH_LOW, 6 },
+    { "tsx-ctrl", W_ARCH_LOW, 7 },
+    { "taa-no", W_ARCH_LOW, 8 },
+    { "sbdr-ssdp-no", W_ARCH_LOW, 13 },
+    { "fbsdp-no", W_ARCH_LOW, 14 },
+    { "psdp-no", W_ARCH_LOW, 15 },
+    { "fb-clear", W_ARCH_LOW, 17 },
+    { "rrsba", W_ARCH_LOW, 19 },
+    { "bhi-no", W_ARCH_LOW, 20 },
+    { "pbrsb-no", W_ARCH_LOW, 24 },
+    { "gds-no", W_ARCH_LOW, 26 },
+    { "rfds-no", W_ARCH_LOW, 27 },
+    { "rfds-clear", W_ARCH_LOW, 28 },
+    { "its-no", W_ARCH_HIGH, 30 },
 };
 const uint32_t vsr_feature_names_count = VSR_ARRAY_SIZE(vsr_feature_names);
 
 /* Names other people use for the same bits. */
 static const char *const aliases[][2] = {
-    { "sse3", "pni" },        { "pclmulqdq", "pclmuldq" },
-    { "lzcnt", "abm" },       { "sse4_1", "sse4.1" },
-    { "sse4_2", "sse4.2" },   { "sha", "sha-ni" },
-    { "lahf-lm", "lahf_lm" }, { "tsc-adjust", "tsc_adjust" },
+    { "sse3", "pni" },
+    { "pclmulqdq", "pclmuldq" },
+    { "lzcnt", "abm" },
+    { "sse4_1", "sse4.1" },
+    { "sse4-1", "sse4.1" },
+    { "sse4_2", "sse4.2" },
+    { "sse4-2", "sse4.2" },
+    { "sha", "sha-ni" },
+    { "lahf-lm", "lahf_lm" },
+    { "tsc-adjust", "tsc_adjust" },
+    { "ds-cpl", "ds_cpl" },
+    { "cmp-legacy", "cmp_legacy" },
+    { "fxsr-opt", "fxsr_opt" },
+    { "nodeid-msr", "nodeid_msr" },
+    { "perfctr-core", "perfctr_core" },
+    { "perfctr-nb", "perfctr_nb" },
+    { "arch_capabilities", "arch-capabilities" },
+    { "md_clear", "md-clear" },
+    { "xd", "nx" },
+    { "i64", "lm" },
+    { "rdctl_no", "rdctl-no" },
+    { "kvm_asyncpf", "kvm-asyncpf" },
+    { "kvm_steal_time", "kvm-steal-time" },
+    { "kvm_pv_eoi", "kvm-pv-eoi" },
+    { "kvm_pv_unhalt", "kvm-pv-unhalt" },
 };
 
 /* The first needs the second. Order: what is taken away by an earlier row is
@@ -284,42 +409,24 @@ static const char *const needs[][2] = {
     { "avx512bitalg", "avx512bw" },
     { "avx512-vpopcntdq", "avx512f" },
     { "avx512-bf16", "avx512bw" },
+    { "avx512-4vnniw", "avx512f" },
+    { "avx512-4fmaps", "avx512f" },
+    { "avx512-vp2intersect", "avx512f" },
+    { "avx512-fp16", "avx512bw" },
+    { "avx-ifma", "avx2" },
+    { "avx-vnni-int8", "avx2" },
+    { "avx-vnni-int16", "avx2" },
+    { "avx-ne-convert", "avx2" },
+    { "sha512", "avx2" },
     { "3dnowext", "3dnow" },
+    { "kvmclock-stable-bit", "kvmclock" },
+    { "kvm-asyncpf-vmexit", "kvm-asyncpf" },
+    { "kvm-asyncpf-int", "kvm-asyncpf" },
 };
 
-/* psABI levels. Each has what the ones before it have. */
-static const char *const level1[] = { "lm",  "cmov", "cx8",     "fpu", "fxsr",
-                                      "mmx", "sse",  "sse2",    "pae", "msr",
-                                      "tsc", "apic", "syscall", NULL };
-static const char *const level2[] = { "cx16",   "lahf_lm", "popcnt", "pni",
-                                      "sse4.1", "sse4.2",  "ssse3",  NULL };
-static const char *const level3[] = { "avx", "avx2", "bmi1",  "bmi2",  "f16c",
-                                      "fma", "abm",  "movbe", "xsave", NULL };
-
-/* What is not in the levels but in every CPU of that age, and what only
- * operating systems see. */
-static const char *const extra1[] = {
-    "vme",     "de",      "pse",          "mce",    "sep",        "mtrr",
-    "pge",     "mca",     "pat",          "pse36",  "clflush",    "nx",
-    "x2apic",  "rdtscp",  "tsc-deadline", "invtsc", "arat",       "pcid",
-    "invpcid", "pdpe1gb", "tsc_adjust",   "erms",   "fsrm",       "smep",
-    "smap",    "umip",    "fsgsbase",     "osvw",   "hypervisor", NULL,
-};
-static const char *const extra2[] = { "aes",    "pclmuldq",      "rdrand",
-                                      "rdseed", "3dnowprefetch", NULL };
-static const char *const extra3[] = { "adx",      "sha-ni",     "clflushopt",
-                                      "xsaveopt", "xsavec",     "xgetbv1",
-                                      "vaes",     "vpclmulqdq", NULL };
-
-static const struct {
-    const char *name;
-    const char *const *required;
-    const char *const *optional;
-} levels[] = {
-    { "x86-64-v1", level1, extra1 },
-    { "x86-64-v2", level2, extra2 },
-    { "x86-64-v3", level3, extra3 },
-};
+/* What a guest gets only when it is asked for by name: it may then run virtual
+ * machines of its own, or keep a processor of the host from sleeping. */
+static const char *const opt_in[] = { "vmx", "svm", "monitor" };
 
 const vsr_feature_name *vsr_feature_find(const char *name)
 {
@@ -334,6 +441,29 @@ const vsr_feature_name *vsr_feature_find(const char *name)
     return NULL;
 }
 
+vsr_feature_set vsr_feature_opt_in(void)
+{
+    vsr_feature_set set = { 0 };
+
+    for (size_t i = 0; i < VSR_ARRAY_SIZE(opt_in); i++)
+        vsr_feature_put(&set, vsr_feature_find(opt_in[i]), true);
+    return set;
+}
+
+vsr_feature_set vsr_feature_known(void)
+{
+    vsr_feature_set set = { 0 };
+
+    for (uint32_t i = 0; i < vsr_feature_names_count; i++)
+        vsr_feature_put(&set, &vsr_feature_names[i], true);
+    return set;
+}
+
+bool vsr_feature_word_is_paravirtual(uint32_t word)
+{
+    return word == W_KVM_EAX;
+}
+
 void vsr_feature_close(vsr_feature_set *set)
 {
     uint32_t i;
@@ -345,35 +475,8 @@ void vsr_feature_close(vsr_feature_set *set)
         if (what && needed && !vsr_feature_in(set, needed))
             vsr_feature_put(set, what, false);
     }
-}
-
-static void add_names(vsr_feature_set *set, const char *const *names)
-{
-    for (; *names; names++) {
-        const vsr_feature_name *feature = vsr_feature_find(*names);
-
-        if (feature)
-            vsr_feature_put(set, feature, true);
-    }
-}
-
-bool vsr_feature_model_get(const char *name, vsr_feature_model *out)
-{
-    uint32_t i;
-
-    *out = (vsr_feature_model){ 0 };
-    for (i = 0; i < VSR_ARRAY_SIZE(levels); i++) {
-        add_names(&out->required, levels[i].required);
-        add_names(&out->optional, levels[i].optional);
-        if (strcmp(name, levels[i].name) == 0) {
-            out->name = levels[i].name;
-            return true;
-        }
-    }
-    return false;
-}
-
-const char *vsr_feature_model_name(uint32_t index)
-{
-    return index < VSR_ARRAY_SIZE(levels) ? levels[index].name : NULL;
+    if (!vsr_feature_in(set, vsr_feature_find("arch-capabilities")))
+        set->bits[W_ARCH_LOW] = set->bits[W_ARCH_HIGH] = 0;
+    if (!vsr_feature_in(set, vsr_feature_find("svm")))
+        set->bits[W_8A_EDX] = 0;
 }

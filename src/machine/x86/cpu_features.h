@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * cpu_features.h: names of CPUID feature bits, as libvirt spells them, what
- * needs what, and the sets behind model names.
+ * cpu_features.h: names of feature bits, as libvirt spells them, and what needs
+ * what.
  *
  * Spec: Intel SDM vol. 2A, CPUID; AMD APM vol. 3, appendix E.
  */
@@ -18,15 +18,17 @@ typedef enum {
     VSR_CPUID_EBX,
     VSR_CPUID_ECX,
     VSR_CPUID_EDX,
+    VSR_ARCH_CAP_LOW, /* halves of vsr_cpuid.arch_capabilities */
+    VSR_ARCH_CAP_HIGH,
 } vsr_cpuid_reg;
 
-/* Registers of CPUID that hold feature bits. */
+/* Registers that hold feature bits. */
 typedef struct {
     uint32_t leaf, subleaf;
     vsr_cpuid_reg reg;
 } vsr_feature_word;
 
-enum { VSR_FEATURE_WORDS = 12 };
+enum { VSR_FEATURE_WORDS = 19 };
 extern const vsr_feature_word vsr_feature_words[VSR_FEATURE_WORDS];
 
 typedef struct {
@@ -62,16 +64,11 @@ static inline void vsr_feature_put(vsr_feature_set *set,
 
 /* Takes out what cannot be without something that is out. */
 void vsr_feature_close(vsr_feature_set *set);
-
-/* A named model: features it must have, and those it has where the engine
- * does. */
-typedef struct {
-    const char *name;
-    vsr_feature_set required, optional;
-} vsr_feature_model;
-
-bool vsr_feature_model_get(const char *name, vsr_feature_model *out);
-/* Names in order of level; NULL past the last. */
-const char *vsr_feature_model_name(uint32_t index);
+/* Features that are off unless asked for by name. */
+vsr_feature_set vsr_feature_opt_in(void);
+/* All that have a name. */
+vsr_feature_set vsr_feature_known(void);
+/* The hypervisor's own bits: a named processor says nothing of them. */
+bool vsr_feature_word_is_paravirtual(uint32_t word);
 
 #endif

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * cpu_model.c: CPUID rows of a CPU model with a topology.
+ * cpu_model.c: from what an engine can show and what was asked for to what the
+ * guest sees.
  *
- * APIC ids equal vCPU indexes, so every level of the topology but the
- * outermost used one has a power of two of members.
- *
- * Spec:    Intel SDM vol. 2A, CPUID leaves 1, 4, 0xb, 0xd, 0x1f; AMD APM vol.
- *          3, E.4.7 (0x80000008), E.4.17 (0x8000001d, 0x8000001e).
+ * Spec:    Intel SDM vol. 2A, CPUID; AMD APM vol. 3, appendix E; Linux,
+ *          Documentation/virt/kvm/x86/cpuid.rst.
  * Threads: any.
  */
 #include "machine/x86/cpu_model.h"
@@ -15,46 +13,30 @@
 
 #include "base/error.h"
 #include "base/util.h"
-#include "machine/x86/cpu_features.h"
+#include "machine/x86/cpu_named.h"
+#include "machine/x86/cpu_rows.h"
 
 enum {
-    VENDOR_AMD_EBX = 0x68747541,   /* "Auth" */
-    VENDOR_HYGON_EBX = 0x6f677948, /* "Hygo" */
     XCR0_X87_SSE = 0x3,
     XCR0_AVX = 0x4,
     XCR0_AVX512 = 0xe0,
     XCR0_PKRU = 0x200,
-    LEVEL_THREAD = 1,
-    LEVEL_CORE = 2,
-    LEVEL_DIE = 5,
+    HINT_REALTIME = 1 << 0,
+    BRAND_LEN = 48,
 };
+#define LEAF_KVM     UINT32_C(0x40000001)
+#define LEAF_EXT     UINT32_C(0x80000000)
+#define LEAF_SVM     UINT32_C(0x8000000a)
+#define LEAF_MONITOR UINT32_C(5)
+/* Bits of leaf 1 that AMD repeats in 0x80000001. */
+#define REPEATED UINT32_C(0x0183f3ff)
 
-typedef struct {
-    uint32_t threads, cores, dies, sockets;
-    uint32_t thread_bits, core_bits, package_bits; /* shifts of the APIC id */
-    uint32_t per_package;
-} topology;
-
-/* ---- rows ---- */
-
-static const vsr_cpuid_row *find_row(const vsr_cpuid *rows, uint32_t leaf,
-                                     uint32_t subleaf)
+static bool has(const vsr_feature_set *set, const char *name)
 {
-    uint32_t i;
-
-    for (i = 0; i < rows->n && i < VSR_CPUID_ROWS_MAX; i++)
-        if (rows->row[i].leaf == leaf &&
-            (!rows->row[i].has_subleaf || rows->row[i].subleaf == subleaf))
-            return &rows->row[i];
-    return NULL;
+    return vsr_feature_in(set, vsr_feature_find(name));
 }
 
-static vsr_cpuid_row *edit_row(vsr_cpuid *rows, uint32_t leaf, uint32_t subleaf)
-{
-    const vsr_cpuid_row *row = find_row(rows, leaf, subleaf);
-
-    return row ? &rows->row[row - rows->row] : NULL;
-}
+/* ---- reading and writing features ---- */
 
 static uint32_t *row_reg(vsr_cpuid_row *row, vsr_cpuid_reg reg)
 {
@@ -66,54 +48,30 @@ static uint32_t *row_reg(vsr_cpuid_row *row, vsr_cpuid_reg reg)
     case VSR_CPUID_ECX:
         return &row->ecx;
     case VSR_CPUID_EDX:
+    case VSR_ARCH_CAP_LOW:
+    case VSR_ARCH_CAP_HIGH:
     default:
         return &row->edx;
     }
 }
 
-static void drop_rows(vsr_cpuid *rows, uint32_t first, uint32_t last)
+static bool word_is_msr(const vsr_feature_word *word)
 {
-    uint32_t i, kept = 0;
-
-    for (i = 0; i < rows->n; i++)
-        if (rows->row[i].leaf < first || rows->row[i].leaf > last)
-            rows->row[kept++] = rows->row[i];
-    rows->n = kept;
+    return word->reg == VSR_ARCH_CAP_LOW || word->reg == VSR_ARCH_CAP_HIGH;
 }
-
-static void add_row(vsr_cpuid *rows, uint32_t leaf, uint32_t subleaf,
-                    uint32_t eax, uint32_t ebx, uint32_t ecx)
-{
-    if (rows->n < VSR_CPUID_ROWS_MAX)
-        rows->row[rows->n++] = (vsr_cpuid_row){
-            .leaf = leaf,
-            .subleaf = subleaf,
-            .has_subleaf = true,
-            .eax = eax,
-            .ebx = ebx,
-            .ecx = ecx,
-        };
-}
-
-static bool is_amd(const vsr_cpuid *rows)
-{
-    const vsr_cpuid_row *row = find_row(rows, 0, 0);
-
-    return row && (row->ebx == VENDOR_AMD_EBX || row->ebx == VENDOR_HYGON_EBX);
-}
-
-/* ---- features ---- */
 
 static vsr_feature_set read_features(const vsr_cpuid *rows)
 {
     vsr_feature_set set = { 0 };
-    uint32_t i;
 
-    for (i = 0; i < VSR_FEATURE_WORDS; i++) {
+    for (uint32_t i = 0; i < VSR_FEATURE_WORDS; i++) {
         const vsr_feature_word *w = &vsr_feature_words[i];
-        const vsr_cpuid_row *row = find_row(rows, w->leaf, w->subleaf);
+        const vsr_cpuid_row *row = cpu_find_row(rows, w->leaf, w->subleaf);
 
-        if (row) {
+        if (word_is_msr(w)) {
+            set.bits[i] = (uint32_t)(rows->arch_capabilities >>
+                                     (w->reg == VSR_ARCH_CAP_HIGH ? 32 : 0));
+        } else if (row) {
             vsr_cpuid_row copy = *row;
 
             set.bits[i] = *row_reg(&copy, w->reg);
@@ -125,21 +83,27 @@ static vsr_feature_set read_features(const vsr_cpuid *rows)
 static void write_features(vsr_cpuid *rows, const vsr_feature_set *set)
 {
     vsr_cpuid_row *basic, *extended;
-    uint32_t i;
 
-    for (i = 0; i < VSR_FEATURE_WORDS; i++) {
+    rows->arch_capabilities = 0;
+    for (uint32_t i = 0; i < VSR_FEATURE_WORDS; i++) {
         const vsr_feature_word *w = &vsr_feature_words[i];
-        vsr_cpuid_row *row = edit_row(rows, w->leaf, w->subleaf);
+        vsr_cpuid_row *row = cpu_edit_row(rows, w->leaf, w->subleaf);
 
-        if (row)
+        if (word_is_msr(w))
+            rows->arch_capabilities |=
+                (uint64_t)set->bits[i]
+                << (w->reg == VSR_ARCH_CAP_HIGH ? 32 : 0);
+        else if (row)
             *row_reg(row, w->reg) = set->bits[i];
     }
-    /* AMD repeats bits of leaf 1 in 0x80000001. */
-    basic = edit_row(rows, 1, 0);
-    extended = edit_row(rows, 0x80000001, 0);
-    if (basic && extended && is_amd(rows))
-        extended->edx = (extended->edx & ~UINT32_C(0x0183f3ff)) |
-                        (basic->edx & UINT32_C(0x0183f3ff));
+    basic = cpu_edit_row(rows, 1, 0);
+    extended = cpu_edit_row(rows, 0x80000001, 0);
+    if (basic && extended && cpu_is_amd(rows))
+        extended->edx = (extended->edx & ~REPEATED) | (basic->edx & REPEATED);
+    if (!has(set, "svm"))
+        cpu_drop_rows(rows, LEAF_SVM, LEAF_SVM);
+    if (!has(set, "monitor"))
+        cpu_drop_rows(rows, LEAF_MONITOR, LEAF_MONITOR);
 }
 
 /* Bytes of the standard XSAVE format for the components in xcr0. */
@@ -152,7 +116,7 @@ static uint32_t xsave_len(const vsr_cpuid *rows, uint32_t xcr0)
 
         if (!(xcr0 >> i & 1))
             continue;
-        row = find_row(rows, 0xd, i);
+        row = cpu_find_row(rows, 0xd, i);
         if (row && row->has_subleaf)
             len = MAX(len, row->ebx + row->eax);
     }
@@ -162,21 +126,21 @@ static uint32_t xsave_len(const vsr_cpuid *rows, uint32_t xcr0)
 /* Leaf 0xd says what is left of the state that XSAVE handles. */
 static void trim_xsave(vsr_cpuid *rows, const vsr_feature_set *set)
 {
-    vsr_cpuid_row *main_row = edit_row(rows, 0xd, 0);
+    vsr_cpuid_row *main_row = cpu_edit_row(rows, 0xd, 0);
     uint32_t xcr0, i, kept = 0;
 
     if (!main_row)
         return;
-    if (!vsr_feature_in(set, vsr_feature_find("xsave"))) {
-        drop_rows(rows, 0xd, 0xd);
+    if (!has(set, "xsave")) {
+        cpu_drop_rows(rows, 0xd, 0xd);
         return;
     }
     xcr0 = main_row->eax;
-    if (!vsr_feature_in(set, vsr_feature_find("avx")))
+    if (!has(set, "avx"))
         xcr0 &= ~(uint32_t)XCR0_AVX;
-    if (!vsr_feature_in(set, vsr_feature_find("avx512f")))
+    if (!has(set, "avx512f"))
         xcr0 &= ~(uint32_t)XCR0_AVX512;
-    if (!vsr_feature_in(set, vsr_feature_find("pku")))
+    if (!has(set, "pku"))
         xcr0 &= ~(uint32_t)XCR0_PKRU;
     xcr0 |= XCR0_X87_SSE;
     main_row->ecx = xsave_len(rows, xcr0);
@@ -193,43 +157,176 @@ static void trim_xsave(vsr_cpuid *rows, const vsr_feature_set *set)
     rows->n = kept;
 }
 
-static bool missing(const char *name, const char *why, GError **error)
+/* ---- identity ---- */
+
+static const vsr_cpu_vendor *vendor_of(const vsr_cpuid *rows)
 {
-    return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
-                    "CPU feature '%s' is %s but the engine does not have it",
-                    name, why);
+    const vsr_cpuid_row *row = cpu_find_row(rows, 0, 0);
+
+    return row ? vsr_cpu_vendor_of(row->ebx, row->ecx, row->edx) : NULL;
 }
 
-static bool apply_model(const char *name, const vsr_feature_set *have,
-                        vsr_feature_set *set, GError **error)
+/* Family, model and stepping as leaf 1 has them. */
+static uint32_t signature(const vsr_cpu_named *named)
 {
-    vsr_feature_model model;
-    uint32_t i;
+    uint32_t family = MIN(named->family, 15);
 
-    if (!name || strcmp(name, "host") == 0)
-        return true;
-    if (!vsr_feature_model_get(name, &model))
+    return (named->family - family) << 20 | (named->model >> 4) << 16 |
+           family << 8 | (named->model & 15) << 4 | named->stepping;
+}
+
+static void write_vendor(vsr_cpuid *rows, const vsr_cpu_vendor *vendor)
+{
+    static const uint32_t leaves[] = { 0, LEAF_EXT };
+    uint32_t words[3];
+
+    memcpy(words, vendor->signature, sizeof(words));
+    for (size_t i = 0; i < VSR_ARRAY_SIZE(leaves); i++) {
+        vsr_cpuid_row *row = cpu_edit_row(rows, leaves[i], 0);
+
+        if (!row)
+            continue;
+        row->ebx = words[0];
+        row->edx = words[1];
+        row->ecx = words[2];
+    }
+}
+
+/* Leaves that mean something else, or nothing, with another vendor. */
+static void leave_vendor(vsr_cpuid *rows)
+{
+    vsr_cpuid_row *row;
+
+    cpu_drop_rows(rows, 0x80000005, 0x80000005);
+    cpu_drop_rows(rows, 0x80000009, UINT32_MAX);
+    row = cpu_edit_row(rows, LEAF_EXT, 0);
+    if (row)
+        row->eax = MIN(row->eax, 0x80000008);
+    row = cpu_edit_row(rows, 0x80000001, 0);
+    if (row) {
+        row->ebx = 0;
+        row->edx &= ~REPEATED;
+    }
+    row = cpu_edit_row(rows, 0x80000008, 0);
+    if (row)
+        row->ecx = 0;
+}
+
+static void write_brand(vsr_cpuid *rows, const char *brand)
+{
+    uint32_t words[BRAND_LEN / 4] = { 0 };
+
+    memcpy(words, brand, MIN(strlen(brand), BRAND_LEN - 1));
+    cpu_drop_rows(rows, 0x80000002, 0x80000004);
+    for (uint32_t i = 0; i < 3 && rows->n < VSR_CPUID_ROWS_MAX; i++)
+        rows->row[rows->n++] = (vsr_cpuid_row){
+            .leaf = 0x80000002 + i,
+            .eax = words[4 * i],
+            .ebx = words[4 * i + 1],
+            .ecx = words[4 * i + 2],
+            .edx = words[4 * i + 3],
+        };
+}
+
+static void write_identity(vsr_cpuid *rows, const vsr_cpu_named *named)
+{
+    bool is_foreign = vendor_of(rows) != named->vendor;
+    vsr_cpuid_row *row = cpu_edit_row(rows, 1, 0);
+
+    if (row)
+        row->eax = signature(named);
+    if (is_foreign)
+        leave_vendor(rows);
+    write_vendor(rows, named->vendor);
+    row = cpu_edit_row(rows, 0x80000001, 0);
+    if (row)
+        row->eax = cpu_is_amd(rows) ? signature(named) : 0;
+    write_brand(rows, named->brand);
+    rows->microcode = 0; /* of another processor */
+}
+
+/* ---- what was asked for ---- */
+
+typedef struct {
+    const vsr_cpu_model *model;
+    vsr_cpu_named named; /* name NULL: none was given */
+    vsr_feature_set have, set;
+    GString *missing; /* a list for people */
+} plan;
+
+static bool find_named(plan *p, const vsr_cpuid *supported, GError **error)
+{
+    const vsr_cpu_vendor *vendor = vendor_of(supported);
+    const char *name = p->model->model;
+
+    if (name && !vsr_cpu_named_get(name, &p->named))
         return vsr_fail(error, VISOR_ERR_CONFIG, "CPU model '%s' is unknown",
                         name);
-    for (i = 0; i < vsr_feature_names_count; i++) {
-        const vsr_feature_name *f = &vsr_feature_names[i];
-
-        if (vsr_feature_in(&model.required, f) && !vsr_feature_in(have, f)) {
-            g_autofree char *why =
-                g_strdup_printf("part of CPU model '%s'", name);
-
-            return missing(f->name, why, error);
-        }
-    }
-    for (i = 0; i < VSR_FEATURE_WORDS; i++)
-        set->bits[i] =
-            have->bits[i] & (model.required.bits[i] | model.optional.bits[i]);
+    if (p->named.vendor && p->named.vendor != vendor &&
+        !p->model->foreign_vendor)
+        return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
+                        "CPU model '%s' is of vendor %s, but this host's "
+                        "processor is of vendor %s, and the engine runs "
+                        "guests on it",
+                        name, p->named.vendor->name,
+                        vendor ? vendor->name : "unknown");
+    if (p->named.vendor)
+        vendor = p->named.vendor;
+    if (p->model->vendor &&
+        (!vendor || strcmp(vendor->name, p->model->vendor) != 0))
+        return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
+                        "CPU vendor '%s' is asked for, the processor is of "
+                        "vendor %s",
+                        p->model->vendor, vendor ? vendor->name : "unknown");
     return true;
 }
 
-static bool apply_feature(const vsr_cpu_feature *wish,
-                          const vsr_feature_set *have, vsr_feature_set *set,
-                          GError **error)
+static void add_missing(plan *p, const char *name, const char *why)
+{
+    g_string_append_printf(p->missing, "%s'%s'%s", p->missing->len ? ", " : "",
+                           name, why);
+}
+
+/* The bits to begin with, before single features are looked at. */
+static void begin(plan *p)
+{
+    const vsr_feature_set opt_in = vsr_feature_opt_in();
+    const vsr_feature_set known = vsr_feature_known();
+    bool is_exact = p->named.name && !p->model->minimum;
+
+    for (uint32_t i = 0; i < VSR_FEATURE_WORDS; i++) {
+        uint32_t mask = ~opt_in.bits[i];
+
+        if (is_exact && !vsr_feature_word_is_paravirtual(i))
+            mask &= p->named.required.bits[i] | p->named.optional.bits[i];
+        if (p->model->known_only)
+            mask &= known.bits[i];
+        p->set.bits[i] = p->have.bits[i] & mask;
+    }
+    if (p->model->migratable)
+        vsr_feature_put(&p->set, vsr_feature_find("invtsc"), false);
+}
+
+static void check_named(plan *p)
+{
+    g_autofree char *why = NULL;
+    bool is_first = true;
+
+    for (uint32_t i = 0; p->named.name && i < vsr_feature_names_count; i++) {
+        const vsr_feature_name *f = &vsr_feature_names[i];
+
+        if (!vsr_feature_in(&p->named.required, f) ||
+            vsr_feature_in(&p->have, f))
+            continue;
+        add_missing(p, f->name, "");
+        is_first = false;
+    }
+    if (!is_first)
+        g_string_append_printf(p->missing, " (of CPU model '%s')",
+                               p->named.name);
+}
+
+static bool apply_feature(plan *p, const vsr_cpu_feature *wish, GError **error)
 {
     const vsr_feature_name *f = vsr_feature_find(wish->name);
 
@@ -239,22 +336,21 @@ static bool apply_feature(const vsr_cpu_feature *wish,
     switch (wish->policy) {
     case VSR_FEATURE_FORCE:
     case VSR_FEATURE_REQUIRE:
-        if (!vsr_feature_in(have, f))
-            return missing(wish->name,
-                           wish->policy == VSR_FEATURE_FORCE ? "forced"
-                                                             : "required",
-                           error);
-        vsr_feature_put(set, f, true);
+        if (!vsr_feature_in(&p->have, f))
+            add_missing(p, wish->name,
+                        wish->policy == VSR_FEATURE_FORCE ? " (forced)"
+                                                          : " (required)");
+        vsr_feature_put(&p->set, f, true);
         return true;
     case VSR_FEATURE_OPTIONAL:
-        if (vsr_feature_in(have, f))
-            vsr_feature_put(set, f, true);
+        if (vsr_feature_in(&p->have, f))
+            vsr_feature_put(&p->set, f, true);
         return true;
     case VSR_FEATURE_DISABLE:
-        vsr_feature_put(set, f, false);
+        vsr_feature_put(&p->set, f, false);
         return true;
     case VSR_FEATURE_FORBID:
-        if (vsr_feature_in(have, f))
+        if (vsr_feature_in(&p->have, f))
             return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
                             "CPU feature '%s' is forbidden but the engine has"
                             " it",
@@ -267,18 +363,37 @@ static bool apply_feature(const vsr_cpu_feature *wish,
     }
 }
 
-/* Features asked for that a disabled one took away again. */
-static bool check_kept(const vsr_cpu_model *model, const vsr_feature_set *set,
-                       GError **error)
+static bool apply_features(plan *p, GError **error)
 {
-    uint32_t i;
+    bool wants_nested = false;
 
-    for (i = 0; i < model->n_features; i++) {
-        const vsr_cpu_feature *wish = &model->features[i];
+    for (uint32_t i = 0; i < p->model->n_features; i++) {
+        const vsr_cpu_feature *wish = &p->model->features[i];
+
+        if (!apply_feature(p, wish, error))
+            return false;
+        wants_nested |=
+            strcmp(wish->name, "svm") == 0 || strcmp(wish->name, "vmx") == 0;
+    }
+    if (p->missing->len == 0)
+        return true;
+    return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
+                    "The engine does not have %s%s", p->missing->str,
+                    wants_nested ? "; nested virtualization is there where "
+                                   "the host's KVM offers it (parameter "
+                                   "'nested' of its module)"
+                                 : "");
+}
+
+/* Features asked for that a disabled one took away again. */
+static bool check_kept(const plan *p, GError **error)
+{
+    for (uint32_t i = 0; i < p->model->n_features; i++) {
+        const vsr_cpu_feature *wish = &p->model->features[i];
 
         if ((wish->policy == VSR_FEATURE_REQUIRE ||
              wish->policy == VSR_FEATURE_FORCE) &&
-            !vsr_feature_in(set, vsr_feature_find(wish->name)))
+            !has(&p->set, wish->name))
             return vsr_fail(error, VISOR_ERR_CONFIG,
                             "CPU feature '%s' is required, but one it needs"
                             " is disabled",
@@ -287,130 +402,35 @@ static bool check_kept(const vsr_cpu_model *model, const vsr_feature_set *set,
     return true;
 }
 
-/* ---- topology ---- */
-
-static uint32_t bits_for(uint32_t count)
+static bool plan_features(plan *p, const vsr_cpuid *supported, GError **error)
 {
-    uint32_t bits = 0;
-
-    while (UINT32_C(1) << bits < count)
-        bits++;
-    return bits;
+    if (!find_named(p, supported, error))
+        return false;
+    p->have = read_features(supported);
+    begin(p);
+    check_named(p);
+    if (!apply_features(p, error))
+        return false;
+    vsr_feature_close(&p->set);
+    return check_kept(p, error);
 }
 
-static bool plan_topology(const vsr_cpu_model *model, uint32_t max_vcpus,
-                          topology *t, GError **error)
+/* Leaves of the hypervisor itself. */
+static bool write_paravirtual(vsr_cpuid *rows, const vsr_cpu_model *model,
+                              GError **error)
 {
-    uint64_t total;
+    vsr_cpuid_row *row = cpu_edit_row(rows, LEAF_KVM, 0);
 
-    *t = (topology){ 1, 1, 1, max_vcpus, 0, 0, 0, 1 };
-    if (model->sockets || model->dies || model->cores || model->threads) {
-        t->sockets = MAX(model->sockets, 1);
-        t->dies = MAX(model->dies, 1);
-        t->cores = MAX(model->cores, 1);
-        t->threads = MAX(model->threads, 1);
-    }
-    if (t->sockets > 4096 || t->dies > 4096 || t->cores > 4096 ||
-        t->threads > 4096)
-        return vsr_fail(error, VISOR_ERR_CONFIG,
-                        "CPU topology: more than 4096 of one kind");
-    total = (uint64_t)t->sockets * t->dies * t->cores * t->threads;
-    if (total != max_vcpus)
-        return vsr_fail(error, VISOR_ERR_CONFIG,
-                        "CPU topology: %u sockets x %u dies x %u cores x %u"
-                        " threads make %u vCPUs, not %u",
-                        t->sockets, t->dies, t->cores, t->threads,
-                        (uint32_t)total, max_vcpus);
-    t->thread_bits = bits_for(t->threads);
-    t->core_bits = t->thread_bits + bits_for(t->cores);
-    t->package_bits = t->core_bits + bits_for(t->dies);
-    t->per_package = t->dies * t->cores * t->threads;
-    /* A level may be no power of two only where nothing is outside of it. */
-    if ((t->threads & (t->threads - 1)) && total != t->threads)
+    if (model->hint_dedicated && !row)
         return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
-                        "CPU topology: %u threads a core is not a power of two",
-                        t->threads);
-    if ((t->cores & (t->cores - 1)) && t->dies * t->sockets != 1)
-        return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
-                        "CPU topology: %u cores a die is not a power of two",
-                        t->cores);
-    if ((t->dies & (t->dies - 1)) && t->sockets != 1)
-        return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
-                        "CPU topology: %u dies a socket is not a power of two",
-                        t->dies);
+                        "<hint-dedicated>: the engine has no leaf 0x%x of "
+                        "CPUID to say it in",
+                        LEAF_KVM);
+    if (model->hint_dedicated)
+        row->edx |= HINT_REALTIME;
+    if (model->hide_kvm)
+        cpu_drop_rows(rows, 0x40000000, 0x4fffffff);
     return true;
-}
-
-/* Leaf 4 and AMD's 0x8000001d: who shares which cache. */
-static void cache_rows(vsr_cpuid *rows, const topology *t)
-{
-    uint32_t package = (UINT32_C(1) << t->package_bits) - 1;
-    uint32_t core = (UINT32_C(1) << t->thread_bits) - 1;
-    uint32_t i;
-
-    for (i = 0; i < rows->n; i++) {
-        vsr_cpuid_row *row = &rows->row[i];
-        uint32_t level, sharing;
-
-        if ((row->leaf != 4 && row->leaf != 0x8000001d) || !(row->eax & 0x1f))
-            continue;
-        level = row->eax >> 5 & 7;
-        sharing = level >= 3 ? package : core;
-        row->eax = (row->eax & 0x3fff) | (sharing & 0xfff) << 14;
-        if (row->leaf == 4)
-            row->eax |= ((package >> t->thread_bits) & 0x3f) << 26;
-    }
-}
-
-/* Leaves 0xb and 0x1f. EDX, the id, comes with the vCPU. */
-static void level_rows(vsr_cpuid *rows, const topology *t)
-{
-    const vsr_cpuid_row *first = find_row(rows, 0, 0);
-    uint32_t max = first ? first->eax : 0;
-
-    drop_rows(rows, 0xb, 0xb);
-    drop_rows(rows, 0x1f, 0x1f);
-    if (max < 0xb)
-        return;
-    add_row(rows, 0xb, 0, t->thread_bits, t->threads, LEVEL_THREAD << 8);
-    add_row(rows, 0xb, 1, t->package_bits, t->per_package, LEVEL_CORE << 8 | 1);
-    add_row(rows, 0xb, 2, 0, 0, 2);
-    if (max < 0x1f || t->dies == 1)
-        return;
-    add_row(rows, 0x1f, 0, t->thread_bits, t->threads, LEVEL_THREAD << 8);
-    add_row(rows, 0x1f, 1, t->core_bits, t->cores * t->threads,
-            LEVEL_CORE << 8 | 1);
-    add_row(rows, 0x1f, 2, t->package_bits, t->per_package, LEVEL_DIE << 8 | 2);
-    add_row(rows, 0x1f, 3, 0, 0, 3);
-}
-
-static void write_topology(vsr_cpuid *rows, const topology *t)
-{
-    vsr_cpuid_row *row = edit_row(rows, 1, 0);
-    bool many = t->per_package > 1;
-
-    if (row) {
-        uint32_t logical = UINT32_C(1) << t->package_bits;
-
-        row->ebx = (row->ebx & 0x0000ffff) | MIN(logical, 255) << 16;
-        row->edx = many ? row->edx | 1u << 28 : row->edx & ~(1u << 28);
-    }
-    if (is_amd(rows)) {
-        row = edit_row(rows, 0x80000001, 0);
-        if (row)
-            row->ecx = many ? row->ecx | 1u << 1 : row->ecx & ~(1u << 1);
-        row = edit_row(rows, 0x80000008, 0);
-        if (row)
-            row->ecx = (row->ecx & 0xffff0000) | t->package_bits << 12 |
-                       MIN(t->per_package - 1, 255);
-        row = edit_row(rows, 0x8000001e, 0);
-        if (row) {
-            row->ebx = (t->threads - 1) << 8;
-            row->ecx = (t->dies - 1) << 8;
-        }
-    }
-    cache_rows(rows, t);
-    level_rows(rows, t);
 }
 
 /* ---- the calls ---- */
@@ -418,83 +438,45 @@ static void write_topology(vsr_cpuid *rows, const topology *t)
 bool vsr_cpu_model_cpuid(const vsr_cpu_model *model, const vsr_cpuid *supported,
                          uint32_t max_vcpus, vsr_cpuid *out, GError **error)
 {
-    vsr_feature_set have = read_features(supported);
-    vsr_feature_set set = have;
-    topology t;
-    uint32_t i;
+    plan p = { .model = model, .missing = NULL };
+    cpu_topology t;
+    bool ok;
 
     if (supported->n > VSR_CPUID_ROWS_MAX)
         return vsr_fail(error, VISOR_ERR_INTERNAL, "CPUID: %u rows",
                         supported->n);
-    if (!plan_topology(model, max_vcpus, &t, error) ||
-        !apply_model(model->model, &have, &set, error))
+    if (!cpu_topology_plan(model, max_vcpus, &t, error))
         return false;
-    for (i = 0; i < model->n_features; i++)
-        if (!apply_feature(&model->features[i], &have, &set, error))
-            return false;
-    if (model->hide_hypervisor)
-        vsr_feature_put(&set, vsr_feature_find("hypervisor"), false);
-    vsr_feature_close(&set);
-    if (!check_kept(model, &set, error))
+    p.missing = g_string_new(NULL);
+    ok = plan_features(&p, supported, error);
+    g_string_free(p.missing, TRUE);
+    if (!ok)
         return false;
 
     *out = *supported;
-    write_features(out, &set);
-    trim_xsave(out, &set);
-    if (model->hide_hypervisor)
-        drop_rows(out, 0x40000000, 0x4fffffff);
-    write_topology(out, &t);
-    return true;
+    if (p.named.vendor)
+        write_identity(out, &p.named);
+    write_features(out, &p.set);
+    trim_xsave(out, &p.set);
+    cpu_topology_write(out, &t);
+    return write_paravirtual(out, model, error);
 }
 
-void vsr_cpu_model_vcpu(const vsr_cpuid *model, uint32_t apic_id,
-                        vsr_cpuid *out)
-{
-    const vsr_cpuid_row *core = find_row(model, 0xb, 1);
-    const vsr_cpuid_row *thread = find_row(model, 0xb, 0);
-    uint32_t i;
-
-    *out = *model;
-    for (i = 0; i < out->n && i < VSR_CPUID_ROWS_MAX; i++) {
-        vsr_cpuid_row *row = &out->row[i];
-
-        switch (row->leaf) {
-        case 1:
-            row->ebx = (row->ebx & 0x00ffffff) | apic_id << 24;
-            break;
-        case 0xb:
-        case 0x1f:
-            row->edx = apic_id;
-            break;
-        case 0x8000001e:
-            row->eax = apic_id;
-            if (core && thread) {
-                uint32_t in_package =
-                    apic_id & ((UINT32_C(1) << (core->eax & 31)) - 1);
-
-                row->ebx = (row->ebx & 0xff00) |
-                           (in_package >> (thread->eax & 31) & 0xff);
-            }
-            break;
-        default:
-            break;
-        }
-    }
-}
-
-uint32_t vsr_cpu_model_usable(const vsr_cpuid *supported, const char **out,
-                              uint32_t max)
+uint32_t vsr_cpu_model_usable(const vsr_cpuid *supported, bool foreign_vendor,
+                              const char **out, uint32_t max)
 {
     vsr_feature_set have = read_features(supported);
     const char *name;
-    uint32_t i, w, n = 0;
+    uint32_t n = 0;
 
-    for (i = 0; (name = vsr_feature_model_name(i)) && n + 1 < max; i++) {
-        vsr_feature_model model;
-        bool ok = vsr_feature_model_get(name, &model);
+    for (uint32_t i = 0; (name = vsr_cpu_named_name(i)) && n + 1 < max; i++) {
+        vsr_cpu_named named;
+        bool ok = vsr_cpu_named_get(name, &named);
 
-        for (w = 0; ok && w < VSR_FEATURE_WORDS; w++)
-            ok = (model.required.bits[w] & ~have.bits[w]) == 0;
+        ok = ok && (foreign_vendor || !named.vendor ||
+                    named.vendor == vendor_of(supported));
+        for (uint32_t w = 0; ok && w < VSR_FEATURE_WORDS; w++)
+            ok = (named.required.bits[w] & ~have.bits[w]) == 0;
         if (ok)
             out[n++] = name;
     }
@@ -507,9 +489,9 @@ uint32_t vsr_cpu_model_features(const vsr_cpuid *rows, const char **out,
                                 uint32_t max)
 {
     vsr_feature_set set = read_features(rows);
-    uint32_t i, n = 0;
+    uint32_t n = 0;
 
-    for (i = 0; i < vsr_feature_names_count && n < max; i++)
+    for (uint32_t i = 0; i < vsr_feature_names_count && n < max; i++)
         if (vsr_feature_in(&set, &vsr_feature_names[i]))
             out[n++] = vsr_feature_names[i].name;
     return n;

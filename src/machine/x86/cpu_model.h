@@ -30,15 +30,23 @@ typedef struct {
 } vsr_cpu_feature;
 
 typedef struct {
-    const char *model; /* NULL or "host": all the engine offers; x86-64-v1.. */
-    const vsr_cpu_feature *features;
+    const char *model; /* of cpu_named.h; NULL: all that the engine offers */
+    bool minimum;      /* the model is the least: what else there is stays */
+    bool
+        known_only; /* only what has a name, so that it can be told elsewhere */
+    bool migratable;     /* without what binds a guest to its host: invtsc */
+    bool foreign_vendor; /* the engine runs models of any vendor */
+    const char *vendor;  /* the guest's must be this one; NULL: any */
+    const vsr_cpu_feature *features; /* in turn: the last word counts */
     uint32_t n_features;
     uint32_t sockets, dies, cores, threads; /* 0: one socket per vCPU */
-    bool hide_hypervisor; /* no hypervisor bit, no 0x400000xx leaves */
+    bool hide_kvm;                          /* no 0x400000xx leaves */
+    bool hint_dedicated; /* tell the guest that its vCPUs always run */
 } vsr_cpu_model;
 
-/* NO_SUPPORT when the engine lacks a required feature (names it), CONFIG for
- * unknown names. */
+/* Nested virtualization (svm, vmx) and monitor are there only where `features`
+ * asks for them. NO_SUPPORT names all that the engine lacks; CONFIG for unknown
+ * names. */
 bool vsr_cpu_model_cpuid(const vsr_cpu_model *model, const vsr_cpuid *supported,
                          uint32_t max_vcpus, vsr_cpuid *out, GError **error);
 /* Per-vCPU rows: APIC id, topology leaves. */
@@ -46,8 +54,8 @@ void vsr_cpu_model_vcpu(const vsr_cpuid *model, uint32_t apic_id,
                         vsr_cpuid *out);
 /* Names for `capabilities`: model names the supported set can satisfy, then
  * NULL at the end; borrowed static strings. */
-uint32_t vsr_cpu_model_usable(const vsr_cpuid *supported, const char **out,
-                              uint32_t max);
+uint32_t vsr_cpu_model_usable(const vsr_cpuid *supported, bool foreign_vendor,
+                              const char **out, uint32_t max);
 /* Names of the features present in rows. */
 uint32_t vsr_cpu_model_features(const vsr_cpuid *rows, const char **out,
                                 uint32_t max);
