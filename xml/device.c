@@ -140,7 +140,7 @@ static const struct {
                                 vsr_device_write_filesystem },
 };
 
-static bool read_device(const xmlNode *node, void *to, GError **error)
+bool vsr_device_read(const xmlNode *node, void *to, GError **error)
 {
     GPtrArray *devices = to;
     vsr_device_conf *device;
@@ -155,13 +155,14 @@ static bool read_device(const xmlNode *node, void *to, GError **error)
 }
 
 const vsr_xml_element vsr_device_elements[VSR_DEVICE_KINDS] = {
-    { "disk", "type device ", read_device, VSR_XML_MANY },
-    { "interface", "type ", read_device, VSR_XML_MANY },
-    { "rng", "model ", read_device, VSR_XML_MANY },
-    { "memballoon", "model autodeflate freePageReporting ", read_device, 0 },
-    { "vsock", "model ", read_device, 0 },
-    { "channel", "type ", read_device, VSR_XML_MANY },
-    { "filesystem", "type accessmode ", read_device, VSR_XML_MANY },
+    { "disk", "type device ", vsr_device_read, VSR_XML_MANY },
+    { "interface", "type ", vsr_device_read, VSR_XML_MANY },
+    { "rng", "model ", vsr_device_read, VSR_XML_MANY },
+    { "memballoon", "model autodeflate freePageReporting ", vsr_device_read,
+      0 },
+    { "vsock", "model ", vsr_device_read, 0 },
+    { "channel", "type ", vsr_device_read, VSR_XML_MANY },
+    { "filesystem", "type accessmode ", vsr_device_read, VSR_XML_MANY },
 };
 
 void vsr_device_write(vsr_xml_writer *w, const vsr_device_conf *device,

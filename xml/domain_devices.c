@@ -8,6 +8,7 @@
  *
  * Threads: any.
  */
+#include "xml/device.h"
 #include "xml/domain_parts.h"
 
 #include <string.h>
@@ -191,13 +192,25 @@ static bool merge_console(vsr_domain_parse *parse, GError **error)
     return true;
 }
 
+static bool read_plugged(const xmlNode *node, void *to, GError **error)
+{
+    vsr_domain_parse *parse = to;
+
+    return vsr_device_read(node, parse->conf->devices, error);
+}
+
 bool vsr_domain_read_devices(const xmlNode *node, void *to, GError **error)
 {
-    static const vsr_xml_element elements[] = {
+    enum { OWN = 2 };
+    vsr_xml_element elements[OWN + VSR_DEVICE_KINDS] = {
         { "serial", "type ", read_serial, VSR_XML_MANY },
         { "console", "type tty ", read_console, 0 },
     };
 
+    for (size_t i = 0; i < VSR_DEVICE_KINDS; i++) {
+        elements[OWN + i] = vsr_device_elements[i];
+        elements[OWN + i].read = read_plugged;
+    }
     return vsr_xml_read_children(node, elements, VSR_ARRAY_SIZE(elements), to,
                                  error) &&
            merge_console(to, error);
@@ -244,12 +257,14 @@ static void write_char(vsr_xml_writer *w, const char *name,
 void vsr_domain_write_devices(vsr_xml_writer *w, const vsr_domain_conf *conf,
                               bool is_live)
 {
-    if (conf->serials->len == 0) {
+    if (conf->serials->len == 0 && conf->devices->len == 0) {
         vsr_xml_put_empty(w, "devices");
         return;
     }
     vsr_xml_open(w, "devices");
     vsr_xml_end_open(w);
+    for (guint i = 0; i < conf->devices->len; i++)
+        vsr_device_write(w, conf->devices->pdata[i], is_live);
     for (guint i = 0; i < conf->serials->len; i++)
         write_char(w, "serial", &g_array_index(conf->serials, vsr_char_conf, i),
                    is_live);

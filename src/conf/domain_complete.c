@@ -11,59 +11,8 @@
 
 #include "base/error.h"
 #include "base/util.h"
-
-/* Text that can stand in XML: UTF-8 without control characters other than tab
- * and line ends, at most `max` bytes. */
-static bool check_text(const char *what, const char *text, size_t max,
-                       GError **error)
-{
-    size_t len = text ? strlen(text) : 0;
-
-    if (len > max)
-        return vsr_fail(error, VISOR_ERR_CONFIG,
-                        "<%s> has %zu bytes, %zu at the most", what, len, max);
-    if (len > 0 && !g_utf8_validate(text, (gssize)len, NULL))
-        return vsr_fail(error, VISOR_ERR_CONFIG, "<%s> is not UTF-8", what);
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-        /* U+FFFE and U+FFFF are no characters of XML either. */
-        bool is_nonchar = c == 0xef && (unsigned char)text[i + 1] == 0xbf &&
-                          (unsigned char)text[i + 2] >= 0xbe;
-
-        if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || is_nonchar)
-            return vsr_fail(error, VISOR_ERR_CONFIG,
-                            "<%s> has a character that XML cannot hold, at "
-                            "byte %zu",
-                            what, i);
-    }
-    return true;
-}
-
-/* A path or a word: it will stand in messages, which have one line. */
-static bool check_line(const char *what, const char *text, size_t max,
-                       GError **error)
-{
-    if (!check_text(what, text, max, error))
-        return false;
-    for (const char *p = text; p && *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            return vsr_fail(error, VISOR_ERR_CONFIG,
-                            "<%s> has a control character, number %d", what,
-                            (unsigned char)*p);
-    return true;
-}
-
-static bool check_path(const char *what, const char *path, GError **error)
-{
-    if (!path)
-        return true;
-    if (!check_line(what, path, VSR_TEXT_MAX, error))
-        return false;
-    if (path[0] != '/')
-        return vsr_fail(error, VISOR_ERR_CONFIG,
-                        "<%s> '%s' is not an absolute path", what, path);
-    return true;
-}
+#include "conf/check.h"
+#include "conf/device_conf.h"
 
 static bool check_backing(const vsr_domain_conf *conf, GError **error)
 {
@@ -139,7 +88,7 @@ static bool check_features(const vsr_domain_conf *conf, GError **error)
         if (!f->name || !*f->name)
             return vsr_fail(error, VISOR_ERR_CONFIG,
                             "<feature> has an empty name");
-        if (!check_line("feature", f->name, VSR_NAME_MAX, error))
+        if (!vsr_conf_check_line("feature", f->name, VSR_NAME_MAX, error))
             return false;
         for (guint j = 0; j < i; j++)
             if (strcmp(f->name,
@@ -181,8 +130,8 @@ static bool complete_cpu(vsr_domain_conf *conf, GError **error)
         return vsr_fail(error, VISOR_ERR_CONFIG,
                         "<cpu>: migratable goes with mode='host-passthrough' "
                         "and 'maximum' only");
-    if (!check_line("model", conf->cpu.model, VSR_NAME_MAX, error) ||
-        !check_line("vendor", conf->cpu.vendor, VSR_NAME_MAX, error))
+    if (!vsr_conf_check_line("model", conf->cpu.model, VSR_NAME_MAX, error) ||
+        !vsr_conf_check_line("vendor", conf->cpu.vendor, VSR_NAME_MAX, error))
         return false;
 
     if (conf->cpu.topology) {
@@ -204,10 +153,11 @@ static bool complete_cpu(vsr_domain_conf *conf, GError **error)
 
 static bool complete_os(vsr_domain_conf *conf, GError **error)
 {
-    if (!check_path("loader", conf->os.loader, error) ||
-        !check_path("kernel", conf->os.kernel, error) ||
-        !check_path("initrd", conf->os.initrd, error) ||
-        !check_text("cmdline", conf->os.cmdline, VSR_CONF_CMDLINE_MAX, error))
+    if (!vsr_conf_check_path("loader", conf->os.loader, error) ||
+        !vsr_conf_check_path("kernel", conf->os.kernel, error) ||
+        !vsr_conf_check_path("initrd", conf->os.initrd, error) ||
+        !vsr_conf_check_text("cmdline", conf->os.cmdline, VSR_CONF_CMDLINE_MAX,
+                             error))
         return false;
     if (!conf->os.kernel && !conf->os.loader)
         return vsr_fail(error, VISOR_ERR_CONFIG,
@@ -244,7 +194,7 @@ static bool check_serial(const vsr_char_conf *chr, GError **error)
         return vsr_fail(error, VISOR_ERR_CONFIG,
                         "<serial> of port %u takes no <source path='%s'/>",
                         chr->port, chr->path);
-    return check_path("source path", chr->path, error);
+    return vsr_conf_check_path("source path", chr->path, error);
 }
 
 static bool complete_serials(vsr_domain_conf *conf, GError **error)
@@ -290,14 +240,18 @@ bool vsr_domain_conf_complete(vsr_domain_conf *conf, GError **error)
     if (!conf->name)
         return vsr_fail(error, VISOR_ERR_CONFIG, "<name> is missing");
     if (!vsr_name_check(conf->name, error) ||
-        !check_text("name", conf->name, VSR_NAME_MAX, error))
+        !vsr_conf_check_text("name", conf->name, VSR_NAME_MAX, error))
         return false;
     if (!conf->uuid[0])
         vsr_uuid_new(conf->uuid);
-    if (!check_line("title", conf->title, VSR_TEXT_MAX, error) ||
-        !check_text("description", conf->description, VSR_TEXT_MAX, error) ||
-        !check_text("metadata", conf->metadata, VSR_METADATA_MAX, error))
+    if (!vsr_conf_check_line("title", conf->title, VSR_TEXT_MAX, error) ||
+        !vsr_conf_check_text("description", conf->description, VSR_TEXT_MAX,
+                             error) ||
+        !vsr_conf_check_text("metadata", conf->metadata, VSR_METADATA_MAX,
+                             error))
         return false;
     return complete_memory(conf, error) && complete_cpu(conf, error) &&
-           complete_os(conf, error) && complete_serials(conf, error);
+           complete_os(conf, error) && complete_serials(conf, error) &&
+           vsr_devices_complete(conf->devices,
+                                conf->os.machine == VSR_MACHINE_PCI, error);
 }

@@ -12,12 +12,18 @@
 
 #include "base/error.h"
 #include "base/util.h"
+#include "conf/device_conf.h"
 
 static void feature_clear(void *item)
 {
     vsr_feature_conf *feature = item;
 
     g_clear_pointer(&feature->name, g_free);
+}
+
+static void device_free(void *device)
+{
+    vsr_device_conf_free(device);
 }
 
 static void boot_clear(void *item)
@@ -50,6 +56,7 @@ vsr_domain_conf *vsr_domain_conf_new(void)
     conf->cpu.features = array_new(sizeof(vsr_feature_conf), feature_clear);
     conf->os.boot = array_new(sizeof(char *), boot_clear);
     conf->serials = array_new(sizeof(vsr_char_conf), char_clear);
+    conf->devices = g_ptr_array_new_with_free_func(device_free);
     conf->features.acpi = true;
     conf->features.apic = true;
     conf->on_poweroff = VSR_ACTION_DESTROY;
@@ -64,6 +71,7 @@ vsr_domain_conf *vsr_domain_conf_copy(const vsr_domain_conf *conf)
     GArray *features = copy->cpu.features;
     GArray *boot = copy->os.boot;
     GArray *serials = copy->serials;
+    GPtrArray *devices = copy->devices;
 
     *copy = *conf; /* the numbers; every pointer is replaced below */
     copy->name = g_strdup(conf->name);
@@ -98,6 +106,9 @@ vsr_domain_conf *vsr_domain_conf_copy(const vsr_domain_conf *conf)
         c.path = g_strdup(c.path);
         g_array_append_val(serials, c);
     }
+    copy->devices = devices;
+    for (guint i = 0; i < conf->devices->len; i++)
+        g_ptr_array_add(devices, vsr_device_conf_copy(conf->devices->pdata[i]));
     return copy;
 }
 
@@ -118,6 +129,7 @@ void vsr_domain_conf_free(vsr_domain_conf *conf)
     g_free(conf->os.cmdline);
     g_array_unref(conf->os.boot);
     g_array_unref(conf->serials);
+    g_ptr_array_unref(conf->devices);
     g_free(conf);
 }
 

@@ -200,8 +200,9 @@ typedef struct {
 
     vsr_action on_poweroff, on_reboot, on_crash;
 
-    GArray *serials; /* of vsr_char_conf; never NULL */
-    bool console;    /* <console> of the first serial is shown */
+    GArray *serials;    /* of vsr_char_conf; never NULL */
+    GPtrArray *devices; /* of vsr_device_conf, owned; never NULL */
+    bool console;       /* <console> of the first serial is shown */
 } vsr_domain_conf;
 
 vsr_domain_conf *vsr_domain_conf_new(void); /* all defaults of the struct */
