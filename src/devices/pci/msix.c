@@ -35,6 +35,14 @@ bool vsr_msix_is_enabled(const vsr_msix *m)
     return m->function->config[m->capability + CONTROL + 1] & CONTROL_ENABLE;
 }
 
+/* A function that is no bus master cannot write its message either. */
+static bool may_send(const vsr_msix *m, uint32_t vector)
+{
+    return vsr_msix_is_enabled(m) && !is_masked(m) &&
+           (m->table[vector].control & ENTRY_MASKED) == 0 &&
+           vsr_pci_is_master(m->function);
+}
+
 static void send(vsr_msix *m, uint32_t vector)
 {
     const vsr_msix_entry *entry = &m->table[vector];
@@ -48,28 +56,28 @@ void vsr_msix_notify(vsr_msix *m, uint32_t vector)
 {
     if (vector >= m->n || !vsr_msix_is_enabled(m))
         return;
-    if (is_masked(m) || (m->table[vector].control & ENTRY_MASKED) != 0)
-        m->pending[vector / 64] |= UINT64_C(1) << vector % 64;
-    else if (vsr_pci_is_master(m->function))
+    if (may_send(m, vector))
         send(m, vector);
+    else
+        m->pending[vector / 64] |= UINT64_C(1) << vector % 64;
 }
 
 static void send_pending(vsr_msix *m, uint32_t vector)
 {
     if ((m->pending[vector / 64] & UINT64_C(1) << vector % 64) != 0 &&
-        (m->table[vector].control & ENTRY_MASKED) == 0)
+        may_send(m, vector))
         send(m, vector);
 }
 
 void vsr_msix_written(vsr_msix *m, uint32_t offset, uint32_t len)
 {
-    uint32_t at = m->capability + CONTROL + 1u;
+    const uint32_t control = m->capability + CONTROL + 1u;
+    bool touched =
+        (offset <= control && offset + len > control) ||
+        (offset <= VSR_PCI_COMMAND && offset + len > VSR_PCI_COMMAND);
 
-    if (offset > at || offset + len <= at)
-        return;
-    if (vsr_msix_is_enabled(m) && !is_masked(m))
-        for (uint32_t i = 0; i < m->n; i++)
-            send_pending(m, i);
+    for (uint32_t i = 0; touched && i < m->n; i++)
+        send_pending(m, i);
 }
 
 /* --- the BAR ---------------------------------------------------------------- */
@@ -110,8 +118,7 @@ static void write_word(vsr_msix *m, uint64_t offset, uint32_t value)
         break;
     case 12:
         *word = value & ENTRY_MASKED;
-        if (vsr_msix_is_enabled(m) && !is_masked(m))
-            send_pending(m, vector);
+        send_pending(m, vector);
         break;
     default:
         *word = value;

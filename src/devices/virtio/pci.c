@@ -72,8 +72,7 @@ typedef struct {
     vsr_pci_function function;
     vsr_msix msix;
     uint16_t config_vector;
-    uint8_t access;        /* the capability for accesses without the BAR */
-    uint64_t doorbells_at; /* where they are; 0: nowhere */
+    uint8_t access; /* the capability for accesses without the BAR */
 } virtio_pci;
 
 static virtio_pci *pci_of(const vsr_virtio *v)
@@ -83,26 +82,31 @@ static virtio_pci *pci_of(const vsr_virtio *v)
 
 /* --- interrupts -------------------------------------------------------------- */
 
-static void interrupt(vsr_virtio *v, uint8_t isr, uint16_t vector)
+/* 4.1.4.5.1: the line is the OR of ISR's bits; with MSI-X there is none. */
+static void update_line(vsr_virtio *v)
 {
     virtio_pci *p = pci_of(v);
 
-    if (vsr_msix_is_enabled(&p->msix)) {
-        vsr_msix_notify(&p->msix, vector);
-        return;
-    }
-    v->isr |= isr;
-    vsr_pci_set_intx(&p->function, true);
+    vsr_pci_set_intx(&p->function,
+                     v->isr != 0 && !vsr_msix_is_enabled(&p->msix));
 }
 
 static void pci_signal_queue(vsr_virtio *v, vsr_virtio_queue *q)
 {
-    interrupt(v, ISR_QUEUE, q->vector);
+    if (vsr_msix_is_enabled(&pci_of(v)->msix)) {
+        vsr_msix_notify(&pci_of(v)->msix, q->vector);
+        return;
+    }
+    v->isr |= ISR_QUEUE;
+    update_line(v);
 }
 
+/* 4.1.4.5.1: unlike a queue's, its bit is set with MSI-X too. */
 static void pci_signal_config(vsr_virtio *v)
 {
-    interrupt(v, ISR_CONFIG, pci_of(v)->config_vector);
+    v->isr |= ISR_CONFIG;
+    update_line(v);
+    vsr_msix_notify(&pci_of(v)->msix, pci_of(v)->config_vector);
 }
 
 /* --- the common structure ------------------------------------------------------ */
@@ -227,7 +231,7 @@ static void set_status(vsr_virtio *v, uint8_t status)
     vsr_virtio_set_status(v, status);
     if (status == 0) {
         p->config_vector = VSR_VIRTIO_NO_VECTOR;
-        vsr_pci_set_intx(&p->function, false);
+        update_line(v);
     }
 }
 
@@ -270,7 +274,7 @@ static uint64_t isr_read(vsr_virtio *v)
     uint64_t isr = v->isr;
 
     v->isr = 0;
-    vsr_pci_set_intx(&pci_of(v)->function, false);
+    update_line(v);
     return isr;
 }
 
@@ -337,12 +341,14 @@ static void bar_moved(vsr_pci_function *f, uint32_t bar, bool mapped,
     for (uint32_t i = 0; i < v->n_queues; i++) {
         uint64_t at = addr + NOTIFY + (uint64_t)NOTIFY_STEP * i;
 
-        /* A doorbell is a shortcut: without it the write comes to us. */
+        /* A shortcut for what drivers write, 4.1.5.2: without it, and for
+         * whatever else, the write comes to us. With a value, the engine can
+         * match it. */
         if (mapped)
-            (void)vsr_bus_doorbell_add(bus, VSR_SPACE_MMIO, at, 0, false, 0,
+            (void)vsr_bus_doorbell_add(bus, VSR_SPACE_MMIO, at, 2, true, i,
                                        v->queue[i].kick_fd);
         else
-            (void)vsr_bus_doorbell_remove(bus, VSR_SPACE_MMIO, at, 0, false, 0);
+            (void)vsr_bus_doorbell_remove(bus, VSR_SPACE_MMIO, at, 2, true, i);
     }
 }
 
@@ -387,6 +393,8 @@ static void pci_written(vsr_pci_function *f, uint32_t offset, uint32_t len)
     uint64_t target;
 
     vsr_msix_written(&p->msix, offset, len);
+    update_line(p->virtio);
+    vsr_virtio_set_dma(p->virtio, vsr_pci_is_master(f));
     if (offset + len <= data || offset >= data + 4 ||
         !access_target(p, &target, &size))
         return;
@@ -465,6 +473,7 @@ static bool pci_init(vsr_virtio *v, const vsr_virtio_params *params,
 
     v->transport_state = p;
     p->virtio = v;
+    v->no_dma = true; /* until the driver makes us a bus master */
     p->config_vector = VSR_VIRTIO_NO_VECTOR;
     if (!vsr_pci_function_init(&p->function, &v->device, params->host,
                                params->devfn, &ids, error)) {
@@ -491,6 +500,7 @@ static void pci_reset(vsr_virtio *v)
     vsr_pci_function_reset(&p->function);
     vsr_msix_reset(&p->msix);
     p->config_vector = VSR_VIRTIO_NO_VECTOR;
+    v->no_dma = true;
 }
 
 const vsr_virtio_transport vsr_virtio_pci_transport = {

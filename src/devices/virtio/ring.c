@@ -101,34 +101,75 @@ static int fail(vsr_virtq *q, const char *why)
 
 /* --- taking --------------------------------------------------------------- */
 
+/* Once: the driver may change it while we look, and the compiler may not look
+ * again. Indirect tables have no alignment. */
+static desc get_desc(const void *table, uint32_t at)
+{
+    desc d;
+
+    memcpy(&d, (const uint8_t *)table + at * sizeof(d), sizeof(d));
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    return d;
+}
+
+/* The first part of [gpa, gpa + *len) that lies in one region of RAM: a buffer
+ * may go from one into the next. */
+static void *map_part(vsr_mem *mem, uint64_t gpa, uint64_t *len)
+{
+    void *host = vsr_mem_map(mem, gpa, *len);
+    uint64_t good = 0, bad = *len;
+
+    if (host != NULL)
+        return host;
+    while (bad - good > 1) {
+        uint64_t middle = good + (bad - good) / 2;
+        void *part = vsr_mem_map(mem, gpa, middle);
+
+        if (part != NULL) {
+            host = part;
+            good = middle;
+        } else {
+            bad = middle;
+        }
+    }
+    *len = good;
+    return host;
+}
+
 static int add_buffer(vsr_virtq *q, vsr_virtq_chain *out, const desc *d)
 {
-    uint32_t i = out->n_out + out->n_in;
-    void *host;
+    uint64_t gpa = d->addr, left = d->len;
 
-    if (d->len == 0)
-        return 0;
-    if (i == VSR_VIRTQ_SEGMENTS)
-        return fail(q, "a chain of more than 256 buffers");
-    host = vsr_mem_map(q->mem, d->addr, d->len);
-    if (host == NULL)
-        return fail(q, "a buffer outside of RAM");
-    out->iov[i] = (struct iovec){ .iov_base = host, .iov_len = d->len };
-    out->gpa[i] = d->addr;
-    if ((d->flags & DESC_WRITE) != 0) {
-        out->n_in++;
-        out->in_len += d->len;
-    } else if (out->n_in > 0) {
+    if ((d->flags & DESC_WRITE) != 0)
+        out->in_len += left;
+    else if (out->n_in > 0)
         return fail(q, "a readable buffer behind a writable one");
-    } else {
-        out->n_out++;
-        out->out_len += d->len;
+    else
+        out->out_len += left;
+    while (left > 0) {
+        uint32_t i = out->n_out + out->n_in;
+        uint64_t len = left;
+        void *host;
+
+        if (i == VSR_VIRTQ_SEGMENTS)
+            return fail(q, "a chain of more than 256 buffers");
+        host = map_part(q->mem, gpa, &len);
+        if (host == NULL)
+            return fail(q, "a buffer outside of RAM");
+        out->iov[i] = (struct iovec){ .iov_base = host, .iov_len = len };
+        out->gpa[i] = gpa;
+        if ((d->flags & DESC_WRITE) != 0)
+            out->n_in++;
+        else
+            out->n_out++;
+        gpa += len;
+        left -= len;
     }
     return 0;
 }
 
 /* The table of `n` that `first` begins in. A loop is longer than its table. */
-static int walk(vsr_virtq *q, vsr_virtq_chain *out, const desc *table,
+static int walk(vsr_virtq *q, vsr_virtq_chain *out, const void *table,
                 uint32_t n, uint32_t first, bool is_indirect)
 {
     uint32_t at = first;
@@ -139,10 +180,9 @@ static int walk(vsr_virtq *q, vsr_virtq_chain *out, const desc *table,
 
         if (at >= n)
             return fail(q, "a descriptor beyond the table's end");
-        /* Once: the driver may change it while we look. */
-        memcpy(&d, &table[at], sizeof(d));
+        d = get_desc(table, at);
         if ((d.flags & DESC_INDIRECT) != 0) {
-            const desc *inner;
+            const void *inner;
 
             if (is_indirect || !q->layout.indirect)
                 return fail(q, "an indirect table where none may be");
@@ -250,10 +290,12 @@ bool vsr_virtq_wants_signal(vsr_virtq *q)
 
     /* What we pushed is seen before we look whether it is waited for. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (q->next_used == old)
+        return false;
+    q->signalled = q->next_used;
     if (!q->layout.event_idx)
         return (load16(&((avail *)q->avail)->flags) & AVAIL_NO_INTERRUPT) == 0;
     event = load16(used_event(q));
-    q->signalled = q->next_used;
     if (!q->has_signalled) {
         q->has_signalled = true;
         return true;

@@ -33,10 +33,7 @@ static void on_kick(int fd, uint32_t events, void *opaque)
     uint64_t count;
 
     (void)!read(fd, &count, sizeof(count));
-    g_mutex_lock(&v->device.lock);
-    if (vsr_virtio_ring(v, q->index) != NULL)
-        v->ops->kicked(v, q->index);
-    g_mutex_unlock(&v->device.lock);
+    vsr_virtio_serve(v, q->index);
 }
 
 static void forget_queue(vsr_virtio_queue *q)
@@ -53,6 +50,14 @@ vsr_virtq *vsr_virtio_ring(vsr_virtio *v, uint32_t index)
         !v->queue[index].ring.ready || v->queue[index].ring.broken != NULL)
         return NULL;
     return &v->queue[index].ring;
+}
+
+void vsr_virtio_serve(vsr_virtio *v, uint32_t index)
+{
+    g_mutex_lock(&v->device.lock);
+    if (!v->quiesced && vsr_virtio_ring(v, index) != NULL)
+        v->ops->kicked(v, index);
+    g_mutex_unlock(&v->device.lock);
 }
 
 bool vsr_virtio_pop(vsr_virtio *v, uint32_t index, vsr_virtq_chain *out)
@@ -77,6 +82,14 @@ void vsr_virtio_kick(vsr_virtio *v, uint32_t index)
 {
     if (index < v->n_queues)
         (void)eventfd_write(v->queue[index].kick_fd, 1);
+}
+
+void vsr_virtio_want_kicks(vsr_virtio *v, uint32_t index)
+{
+    vsr_virtq *ring = vsr_virtio_ring(v, index);
+
+    if (ring != NULL && vsr_virtq_want_kicks(ring, true))
+        vsr_virtio_kick(v, index);
 }
 
 bool vsr_virtio_find_queue(vsr_virtio *v, vsr_virtio_queue **out)
@@ -130,22 +143,29 @@ void vsr_virtio_needs_reset(vsr_virtio *v, const char *why)
 {
     if ((v->status & VSR_VIRTIO_NEEDS_RESET) != 0)
         return;
-    vsr_log(VSR_LOG_WARN, "Device '%s': the guest's driver broke the rules: %s",
-            v->device.id, why);
+    vsr_log_limited(&v->complaints, VSR_LOG_WARN,
+                    "Device '%s': the guest's driver broke the rules: %s",
+                    v->device.id, why);
     v->status |= VSR_VIRTIO_NEEDS_RESET;
     if ((v->status & VSR_VIRTIO_DRIVER_OK) != 0)
         vsr_virtio_config_changed(v);
 }
 
 /* Lock held; dropped where stop() waits. */
+static void stop_device(vsr_virtio *v)
+{
+    if (!v->started)
+        return;
+    v->stopping = true;
+    if (v->ops->stop != NULL)
+        v->ops->stop(v);
+    v->started = v->stopping = false;
+}
+
 static void stop(vsr_virtio *v)
 {
-    if (v->started) {
-        v->stopping = true;
-        if (v->ops->stop != NULL)
-            v->ops->stop(v);
-        v->started = v->stopping = false;
-    }
+    stop_device(v);
+    v->cut = false;
     for (uint32_t i = 0; i < v->n_queues; i++)
         forget_queue(&v->queue[i]);
     v->status = v->isr = 0;
@@ -155,6 +175,10 @@ static void stop(vsr_virtio *v)
 
 static void start(vsr_virtio *v)
 {
+    const uint8_t ready = VSR_VIRTIO_DRIVER_OK | VSR_VIRTIO_FEATURES_OK;
+
+    if (v->started || v->no_dma || v->cut || (v->status & ready) != ready)
+        return;
     v->started = true;
     if (v->ops->start != NULL)
         v->ops->start(v);
@@ -184,9 +208,25 @@ void vsr_virtio_set_status(vsr_virtio *v, uint8_t status)
     }
     /* Nothing is taken back, but by a reset. */
     v->status |= status & (uint8_t)~VSR_VIRTIO_NEEDS_RESET;
-    if ((set & VSR_VIRTIO_DRIVER_OK) != 0 &&
-        (v->status & VSR_VIRTIO_FEATURES_OK) != 0)
+    if ((set & VSR_VIRTIO_DRIVER_OK) != 0)
         start(v);
+}
+
+void vsr_virtio_set_dma(vsr_virtio *v, bool on)
+{
+    if (v->no_dma == !on)
+        return;
+    v->no_dma = !on;
+    if (v->stopping)
+        return;
+    if (on) {
+        start(v);
+        return;
+    }
+    /* A kernel that boots another one (kexec) may know no other way to keep us
+     * out of its memory. */
+    v->cut = v->started;
+    stop_device(v);
 }
 
 /* --- configuration space ------------------------------------------------------ */
@@ -294,6 +334,22 @@ void vsr_virtio_fini(vsr_virtio *v)
     g_mutex_unlock(&v->device.lock);
     free_queues(v);
     g_clear_pointer(&v->transport_state, g_free);
+}
+
+void vsr_virtio_quiesce(vsr_virtio *v)
+{
+    g_mutex_lock(&v->device.lock);
+    v->quiesced = true;
+    g_mutex_unlock(&v->device.lock);
+}
+
+void vsr_virtio_unquiesce(vsr_virtio *v)
+{
+    g_mutex_lock(&v->device.lock);
+    v->quiesced = false;
+    for (uint32_t i = 0; i < v->n_queues; i++)
+        vsr_virtio_kick(v, i);
+    g_mutex_unlock(&v->device.lock);
 }
 
 void vsr_virtio_reset(vsr_virtio *v)

@@ -16,6 +16,7 @@
 #ifndef VSR_DEVICES_VIRTIO_VIRTIO_H
 #define VSR_DEVICES_VIRTIO_VIRTIO_H
 
+#include "base/log.h"
 #include "devices/pci/msix.h"
 #include "devices/virtio/ring.h"
 #include "machine/device.h"
@@ -67,7 +68,9 @@ typedef struct {
      * touches queues or buffers any more. The lock is held, and may be dropped
      * to wait. O. */
     void (*stop)(vsr_virtio *v);
-    /* The driver kicked queue `index`, or may have. Lock held. */
+    /* The driver kicked queue `index`, or may have. Lock held. A guest may add
+     * chains as fast as they are taken: the device stops after about as many as
+     * the queue has room for, and kicks itself. */
     void (*kicked)(vsr_virtio *v, uint32_t index);
     /* v->config is about to be read; [offset, offset + len) of it was written.
      * Lock held. O. */
@@ -115,6 +118,10 @@ struct vsr_virtio {
     vsr_virtio_queue *queue; /* owned */
     bool started;            /* between start() and stop() */
     bool stopping;           /* stop() waits with the lock dropped */
+    bool no_dma;             /* the transport's: PCI's bus master bit is off */
+    bool cut;                /* it went off while started: only a reset helps */
+    bool quiesced;           /* the machine's: kicks wait */
+    vsr_log_limiter complaints;
 };
 
 /* PCI or MMIO. Lock held, except for init and fini. */
@@ -141,6 +148,10 @@ bool vsr_virtio_init(vsr_virtio *v, const vsr_virtio_params *params,
 void vsr_virtio_fini(vsr_virtio *v);
 /* The machine's reset. */
 void vsr_virtio_reset(vsr_virtio *v);
+/* Between them nothing is kicked(); what the driver asked meanwhile comes after
+ * that. What is in flight is the device's to wait for. */
+void vsr_virtio_quiesce(vsr_virtio *v);
+void vsr_virtio_unquiesce(vsr_virtio *v);
 
 static inline bool vsr_virtio_has(const vsr_virtio *v, uint64_t feature)
 {
@@ -154,6 +165,14 @@ vsr_virtq *vsr_virtio_ring(vsr_virtio *v, uint32_t index);
 bool vsr_virtio_pop(vsr_virtio *v, uint32_t index, vsr_virtq_chain *out);
 /* Interrupt the driver for what was pushed, if it wants that. */
 void vsr_virtio_signal(vsr_virtio *v, uint32_t index);
+/* kicked() soon, on the loop, if the queue can be used then. Any thread, with or
+ * without the lock, until fini. */
+void vsr_virtio_kick(vsr_virtio *v, uint32_t index);
+/* kicked() now: on the queues' loop, lock not held. */
+void vsr_virtio_serve(vsr_virtio *v, uint32_t index);
+/* All chains that there were are taken: the driver is to kick at the next; if it
+ * is there by now, kicked() comes again. */
+void vsr_virtio_want_kicks(vsr_virtio *v, uint32_t index);
 /* config has changed by itself. */
 void vsr_virtio_config_changed(vsr_virtio *v);
 /* The driver broke the rules: DEVICE_NEEDS_RESET, one line in the log. */
@@ -165,8 +184,9 @@ bool vsr_virtio_find_queue(vsr_virtio *v, vsr_virtio_queue **out);
 void vsr_virtio_set_status(vsr_virtio *v, uint8_t status);
 uint32_t vsr_virtio_offered(const vsr_virtio *v, uint32_t select);
 void vsr_virtio_accept(vsr_virtio *v, uint32_t select, uint32_t bits);
-/* A kick that no doorbell took; an index without a queue is ignored. */
-void vsr_virtio_kick(vsr_virtio *v, uint32_t index);
+/* May the device reach RAM? Turned off, it stops, and what is in flight is
+ * waited for, as in a reset. */
+void vsr_virtio_set_dma(vsr_virtio *v, bool on);
 /* The queue is where its layout says. */
 void vsr_virtio_enable_queue(vsr_virtio *v, vsr_virtio_queue *q);
 uint64_t vsr_virtio_config_read(vsr_virtio *v, uint64_t offset, uint32_t size);
