@@ -75,7 +75,11 @@ void vsr_block_source_clear(vsr_block_source *source);
 
 /* --- contents ------------------------------------------------------------------- */
 
-typedef enum { VSR_BLOCK_AIO_THREADS, VSR_BLOCK_AIO_IO_URING } vsr_block_aio;
+typedef enum {
+    VSR_BLOCK_AIO_DEFAULT, /* the best that this build and host have */
+    VSR_BLOCK_AIO_THREADS,
+    VSR_BLOCK_AIO_IO_URING, /* NO_SUPPORT where there is none */
+} vsr_block_aio;
 
 typedef enum {
     VSR_BLOCK_CACHE_WRITEBACK, /* the host's page cache; flushes are flushes */
