@@ -414,6 +414,26 @@ void vsr_mem_written(vsr_mem *mem, uint64_t gpa, uint64_t len)
         mem->engine->dirty_mark(mem->vm, gpa, len);
 }
 
+int vsr_mem_discard(vsr_mem *mem, uint64_t gpa, uint64_t len)
+{
+    if (gpa % PAGE_BYTES != 0 || len % PAGE_BYTES != 0)
+        return -EINVAL;
+    if (!range_is_ram(mem, gpa, MAX(len, 1), true))
+        return -EFAULT;
+    do {
+        const mem_region *region = region_find(mem, gpa);
+        uint64_t n = MIN(len, region->len - (gpa - region->gpa));
+        int rc = mem_pages_discard(&region->pages, gpa - region->gpa, n);
+
+        if (rc < 0)
+            return rc;
+        vsr_mem_written(mem, gpa, n);
+        gpa += n;
+        len -= n;
+    } while (len > 0);
+    return 0;
+}
+
 /* --- the whole --- */
 
 int vsr_mem_clear(vsr_mem *mem)

@@ -65,6 +65,11 @@ int vsr_mem_write(vsr_mem *mem, uint64_t gpa, const void *from, uint64_t len);
  * Whoever writes through it calls vsr_mem_written() afterwards. */
 void *vsr_mem_map(vsr_mem *mem, uint64_t gpa, uint64_t len);
 void vsr_mem_written(vsr_mem *mem, uint64_t gpa, uint64_t len);
+/* Give the pages of a range back to the host; they read as zeros again.
+ * -EFAULT and nothing done when any byte is not RAM, -EINVAL when it is not of
+ * whole pages, -EOPNOTSUPP where the memory is locked or of the host's huge
+ * pages. A length of 0 only asks about the place. */
+int vsr_mem_discard(vsr_mem *mem, uint64_t gpa, uint64_t len);
 /* Control, machine stopped: also into ROM. */
 int vsr_mem_rom_write(vsr_mem *mem, uint64_t gpa, const void *from,
                       uint64_t len);

@@ -399,3 +399,20 @@ int mem_pages_clear(const mem_pages *pages)
            pages->len); /* older kernels cannot for such pages */
     return 0;
 }
+
+int mem_pages_discard(const mem_pages *pages, uint64_t offset, uint64_t len)
+{
+    int rc;
+
+    if (pages->options->page_bytes || pages->options->locked)
+        return -EOPNOTSUPP;
+    if (len == 0)
+        return 0;
+    /* A memfd's pages stay with the file, whoever has let go of them. */
+    if (pages->fd >= 0)
+        rc = fallocate(pages->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                       (off_t)(pages->offset + offset), (off_t)len);
+    else
+        rc = madvise(pages->host + offset, len, MADV_DONTNEED);
+    return rc < 0 ? -errno : 0;
+}

@@ -3,7 +3,8 @@
  * mem_pages.h: the host's side of guest memory: where its pages come from, what
  * the host is told about them, and having them there beforehand.
  *
- * Threads: control, but for mem_pages_clear() (vCPUs stopped).
+ * Threads: control, but for mem_pages_clear() (vCPUs stopped) and
+ *          mem_pages_discard() (any).
  */
 #ifndef VSR_MACHINE_MEM_PAGES_H
 #define VSR_MACHINE_MEM_PAGES_H
@@ -37,5 +38,8 @@ bool mem_pages_populate(const mem_pages *pages, GError **error);
 /* Back to zeros; what was to be in memory beforehand stays there. 0 or -errno.
  */
 int mem_pages_clear(const mem_pages *pages);
+/* Back to the host; whole ordinary pages. 0, -EOPNOTSUPP where they are locked
+ * or huge (with a len of 0, too), or -errno. */
+int mem_pages_discard(const mem_pages *pages, uint64_t offset, uint64_t len);
 
 #endif

@@ -276,6 +276,72 @@ static void preallocated_memory_stays_allocated(void **state)
     assert_int_equal(got, 0);
 }
 
+/* Of the pages from `host` on. */
+static bool is_resident(void *host)
+{
+    unsigned char there = 0;
+
+    assert_int_equal(mincore(host, 4096, &there), 0);
+    return (there & 1) != 0;
+}
+
+static void discards(vsr_mem *mem, const vsr_mem_options *options)
+{
+    uint8_t got[2];
+    uint8_t *host;
+
+    assert_true(
+        vsr_mem_add_ram(mem, "ram", 0, 4 * VSR_MIB, false, options, NULL));
+    host = vsr_mem_map(mem, 0x5000, 0x2000);
+    memset(host, 'x', 0x2000);
+    assert_int_equal(vsr_mem_discard(mem, 0x5000, 0x1000), 0);
+    assert_int_equal(vsr_mem_read(mem, 0x5fff, got, 2), 0);
+    assert_int_equal(got[0], 0);
+    assert_int_equal(got[1], 'x');
+    assert_int_equal(vsr_mem_discard(mem, 0, 4 * VSR_MIB), 0);
+    assert_false(is_resident(host));
+    assert_int_equal(vsr_mem_discard(mem, 0, 0), 0);
+    assert_int_equal(vsr_mem_discard(mem, 0x800, 0x1000), -EINVAL);
+    assert_int_equal(vsr_mem_discard(mem, 0x1000, 0x800), -EINVAL);
+    assert_int_equal(vsr_mem_discard(mem, 0x3ff000, 0x2000), -EFAULT);
+    assert_int_equal(vsr_mem_discard(mem, 4 * VSR_MIB, 0), -EFAULT);
+    assert_int_equal(vsr_mem_discard(mem, UINT64_MAX - 4095, 4096), -EFAULT);
+}
+
+static void pages_go_back_to_the_host(void **state)
+{
+    vsr_mem *mem = mem_of(state);
+    vsr_engine_vm *vm = ((vsr_machine *)*state)->vm;
+    const vsr_mem_options small = { .no_thp = true };
+    uint64_t marked = vm->marked_pages;
+
+    discards(mem, &small);
+    assert_true(vm->marked_pages - marked >= 1 + 1024);
+    add(mem, "rom", 0xfff00000, 0x100000, true);
+    assert_int_equal(vsr_mem_discard(mem, 0xfff00000, 0x1000), -EFAULT);
+}
+
+static void shared_pages_go_back_to_the_host(void **state)
+{
+    const vsr_mem_options both = { .shared = true, .no_thp = true };
+
+    discards(mem_of(state), &both);
+}
+
+static void locked_pages_stay(void **state)
+{
+    vsr_mem *mem = mem_of(state);
+    const vsr_mem_options locked = { .locked = true, .lock_on_touch = true };
+    char got[1];
+
+    assert_true(vsr_mem_add_ram(mem, "ram", 0, 0x4000, false, &locked, NULL));
+    assert_int_equal(vsr_mem_write(mem, 0, "x", 1), 0);
+    assert_int_equal(vsr_mem_discard(mem, 0, 0x1000), -EOPNOTSUPP);
+    assert_int_equal(vsr_mem_discard(mem, 0, 0), -EOPNOTSUPP);
+    assert_int_equal(vsr_mem_read(mem, 0, got, 1), 0);
+    assert_int_equal(got[0], 'x');
+}
+
 static void writes_are_told_to_the_engine(void **state)
 {
     vsr_machine *machine = *state;
@@ -334,6 +400,9 @@ int main(void)
         TEST(clear_gives_shared_memory_back),
         TEST(what_the_guest_wrote_is_cleared),
         TEST(preallocated_memory_stays_allocated),
+        TEST(pages_go_back_to_the_host),
+        TEST(shared_pages_go_back_to_the_host),
+        TEST(locked_pages_stay),
         TEST(writes_are_told_to_the_engine),
         TEST(foreach_goes_by_address_and_may_stop),
     };
