@@ -20,6 +20,7 @@
 #include "devices/legacy/test_bench.h"
 #include "devices/legacy/uart16550.h"
 #include "devices/pci/host.h"
+#include "devices/virtio/console.h"
 #include "devices/virtio/rng.h"
 
 static const vsr_device_class *const classes[] = {
@@ -38,6 +39,7 @@ static const vsr_device_class *const classes[] = {
     &vsr_test_bench_class,
     &vsr_fw_cfg_class,
     &vsr_firmware_debug_class,
+    &vsr_virtio_console_class,
     &vsr_virtio_rng_class,
 };
 
