@@ -82,7 +82,7 @@ bool vsr_device_read_address(const xmlNode *node, void *to, GError **error)
         return vsr_xml_fail(node, VISOR_ERR_NO_SUPPORT, error,
                             "'address': devices sit at slots 0x01 to 0x%02x of "
                             "bus 0, function 0",
-                            VSR_SLOTS_MAX);
+                            (unsigned)VSR_SLOTS_MAX);
     device->slot = (uint8_t)slot;
     return true;
 }

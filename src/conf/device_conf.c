@@ -145,9 +145,13 @@ const char *vsr_device_label(const vsr_device_conf *device, char room[64])
     case VSR_DEVICE_FILESYSTEM:
         return device->filesystem.tag != NULL ? device->filesystem.tag
                                               : "filesystem";
-    default:
-        return vsr_device_kind_text(device->kind);
+    case VSR_DEVICE_RNG:
+    case VSR_DEVICE_BALLOON:
+    case VSR_DEVICE_VSOCK:
+    case VSR_DEVICE_KINDS:
+        break;
     }
+    return vsr_device_kind_text(device->kind);
 }
 
 bool vsr_device_same(const vsr_device_conf *a, const vsr_device_conf *b)
@@ -168,9 +172,12 @@ bool vsr_device_same(const vsr_device_conf *a, const vsr_device_conf *b)
         return g_strcmp0(a->filesystem.tag, b->filesystem.tag) == 0;
     case VSR_DEVICE_RNG:
         return a->slot == 0 || b->slot == 0 || a->slot == b->slot;
-    default:
-        return true; /* a domain has one of them */
+    case VSR_DEVICE_BALLOON:
+    case VSR_DEVICE_VSOCK:
+    case VSR_DEVICE_KINDS:
+        break;
     }
+    return true; /* a domain has one of them */
 }
 
 vsr_device_conf *vsr_device_find_like(const GPtrArray *devices,
