@@ -4,7 +4,8 @@
  *
  * Spec:    src/engine/engine.h; Linux, Documentation/virt/kvm/api.rst, 4.2
  *          "KVM_CREATE_VM", 4.40 "KVM_SET_IDENTITY_MAP_ADDR", 4.39
- *          "KVM_SET_TSS_ADDR", 7.9 "KVM_CAP_X2APIC_API".
+ *          "KVM_SET_TSS_ADDR", 7.9 "KVM_CAP_X2APIC_API", 7.13
+ *          "KVM_CAP_X86_DISABLE_EXITS", 7.21 "KVM_CAP_HALT_POLL".
  * Threads: as engine.h says for each slot.
  */
 #include "drivers/kvm/kvm_engine.h"
@@ -14,8 +15,6 @@
 #include "base/error.h"
 #include "drivers/kvm/kvm_host.h"
 #include "drivers/kvm/kvm_sys.h"
-
-enum { SLOTS_MIN = 32 };
 
 static bool set_places(const vsr_engine_vm *vm, GError **error)
 {
@@ -49,7 +48,29 @@ static bool set_x2apic(const vsr_engine_vm *vm, GError **error)
     return true;
 }
 
-static bool vm_init(vsr_engine_vm *vm, GError **error)
+/* Before the first vCPU. */
+static bool set_tuning(const vsr_engine_vm *vm, const vsr_vm_config *config,
+                       GError **error)
+{
+    struct kvm_enable_cap exits = { .cap = KVM_CAP_X86_DISABLE_EXITS,
+                                    .args = { config->disable_exits } };
+    struct kvm_enable_cap poll = { .cap = KVM_CAP_HALT_POLL,
+                                   .args = { config->halt_poll_ns } };
+    int rc = 0;
+
+    if (config->disable_exits != 0)
+        rc = kvm_ioctl(vm->fd, KVM_ENABLE_CAP, &exits);
+    if (rc < 0)
+        return vsr_fail_errno(error, rc, "KVM_CAP_X86_DISABLE_EXITS");
+    if (config->has_halt_poll)
+        rc = kvm_ioctl(vm->fd, KVM_ENABLE_CAP, &poll);
+    if (rc < 0)
+        return vsr_fail_errno(error, rc, "KVM_CAP_HALT_POLL");
+    return true;
+}
+
+static bool vm_init(vsr_engine_vm *vm, const vsr_vm_config *config,
+                    GError **error)
 {
     int rc;
 
@@ -61,8 +82,7 @@ static bool vm_init(vsr_engine_vm *vm, GError **error)
         return vsr_fail_errno(error, rc < 0 ? rc : EIO,
                               "KVM_GET_VCPU_MMAP_SIZE");
     vm->run_len = (size_t)rc;
-    rc = kvm_host_extension(vm->device_fd, KVM_CAP_NR_MEMSLOTS);
-    vm->max_slots = rc > 0 ? (uint32_t)rc : SLOTS_MIN;
+    vm->max_slots = (uint32_t)kvm_host_slots(vm->device_fd);
     vm->signal = kvm_sys.signal_pick();
     if (vm->signal < 0)
         return vsr_fail(error, VISOR_ERR_RESOURCE,
@@ -72,7 +92,7 @@ static bool vm_init(vsr_engine_vm *vm, GError **error)
     if (vm->fd < 0)
         return vsr_fail_errno(error, vm->fd, "KVM_CREATE_VM");
     return set_places(vm, error) && set_x2apic(vm, error) &&
-           kvm_chips_new(vm, error);
+           set_tuning(vm, config, error) && kvm_chips_new(vm, error);
 }
 
 static void kvm_vm_free(vsr_engine_vm *vm)
@@ -109,7 +129,7 @@ static vsr_engine_vm *kvm_vm_new(const vsr_vm_config *config,
     vm->vcpus = g_ptr_array_new();
     vm->parked = g_array_new(FALSE, FALSE, sizeof(kvm_parked));
     g_mutex_init(&vm->lock);
-    if (!vm_init(vm, error)) {
+    if (!vm_init(vm, config, error)) {
         kvm_vm_free(vm);
         return NULL;
     }

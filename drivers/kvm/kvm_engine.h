@@ -65,6 +65,9 @@ struct vsr_engine_vm {
     uint64_t clock_ns; /* the paravirtual clock, while paused */
 };
 
+/* Whose virtual machines a guest may run. */
+typedef enum { KVM_NESTED_NONE, KVM_NESTED_SVM, KVM_NESTED_VMX } kvm_nested;
+
 typedef enum {
     KVM_COUNT_RUN,
     KVM_COUNT_IO,
@@ -85,6 +88,7 @@ struct vsr_engine_vcpu {
     gint kicked; /* atomic */
     gint inside; /* atomic: in KVM_RUN */
     bool has_tsc_offset;
+    kvm_nested nested;
     uint64_t tsc; /* what it stands at, while the VM is paused */
     uint32_t xsave_len;
     uint32_t n_msrs; /* those that this vCPU has */
@@ -134,6 +138,12 @@ const char *kvm_vcpu_failure(vsr_engine_vcpu *vcpu);
 uint32_t kvm_vcpu_stats(vsr_engine_vcpu *vcpu, const char **names,
                         uint64_t *values, uint32_t max);
 
+/* kvm_nested_x86.c. Only what has no virtual machine of its own can be put into
+ * the neutral state: -EOPNOTSUPP. */
+kvm_nested kvm_nested_of(const vsr_cpuid *rows);
+int kvm_nested_check(const vsr_engine_vcpu *vcpu);
+int kvm_nested_leave(const vsr_engine_vcpu *vcpu);
+
 /* kvm_exit_x86.c: what KVM_RUN came back with. -1: go on. */
 int kvm_exit(vsr_engine_vcpu *vcpu);
 /* KVM_RUN itself failed. */
@@ -142,6 +152,8 @@ int kvm_exit_failed(vsr_engine_vcpu *vcpu, int rc);
 /* kvm_state_x86.c, kvm_msr_x86.c */
 int kvm_state_get(vsr_engine_vcpu *vcpu, vsr_x86_state *out);
 int kvm_state_set(vsr_engine_vcpu *vcpu, const vsr_x86_state *in);
+/* What the processor is, once, after CPUID. */
+int kvm_msrs_identify(vsr_engine_vcpu *vcpu, const vsr_cpuid *rows);
 void kvm_msrs_probe(vsr_engine_vcpu *vcpu);
 int kvm_msrs_get(vsr_engine_vcpu *vcpu, vsr_x86_state *out);
 int kvm_msrs_set(vsr_engine_vcpu *vcpu, const vsr_x86_state *in);

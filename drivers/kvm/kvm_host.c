@@ -15,7 +15,13 @@
 #include "base/error.h"
 #include "drivers/kvm/kvm_sys.h"
 
-enum { API_VERSION = 12, VCPUS_MAX = 255 };
+enum { API_VERSION = 12, VCPUS_MAX = 255, SLOTS_MIN = 32 };
+
+/* The contract has KVM's numbers. */
+G_STATIC_ASSERT((int)VSR_EXIT_MWAIT == KVM_X86_DISABLE_EXITS_MWAIT);
+G_STATIC_ASSERT((int)VSR_EXIT_HLT == KVM_X86_DISABLE_EXITS_HLT);
+G_STATIC_ASSERT((int)VSR_EXIT_PAUSE == KVM_X86_DISABLE_EXITS_PAUSE);
+G_STATIC_ASSERT((int)VSR_EXIT_CSTATE == KVM_X86_DISABLE_EXITS_CSTATE);
 
 /* All are in Linux 4.18 and later. */
 static const struct {
@@ -48,6 +54,13 @@ int kvm_host_extension(int fd, int capability)
         kvm_ioctl_value(fd, KVM_CHECK_EXTENSION, (unsigned long)capability);
 
     return rc > 0 ? rc : 0;
+}
+
+int kvm_host_slots(int fd)
+{
+    int slots = kvm_host_extension(fd, KVM_CAP_NR_MEMSLOTS);
+
+    return slots > 0 ? slots : SLOTS_MIN;
 }
 
 static bool open_failed(int err, GError **error)
@@ -118,7 +131,8 @@ bool kvm_host_caps(vsr_engine_caps *out, GError **error)
     enum { KVMCLOCK = 1 << 3 };
     g_autofree vsr_cpuid *rows = g_new0(vsr_cpuid, 1);
     const vsr_cpuid_row *row;
-    int fd, vcpus;
+    int fd, vcpus, slots, exits;
+    bool has_poll;
 
     if (!kvm_host_cpuid(rows, error))
         return false;
@@ -128,6 +142,9 @@ bool kvm_host_caps(vsr_engine_caps *out, GError **error)
     vcpus = kvm_host_extension(fd, KVM_CAP_MAX_VCPUS);
     if (vcpus == 0)
         vcpus = kvm_host_extension(fd, KVM_CAP_NR_VCPUS);
+    slots = kvm_host_slots(fd);
+    exits = kvm_host_extension(fd, KVM_CAP_X86_DISABLE_EXITS);
+    has_poll = kvm_host_extension(fd, KVM_CAP_HALT_POLL) > 0;
     kvm_sys.close(fd);
     *out = (vsr_engine_caps){
         .accelerated = true,
@@ -137,6 +154,9 @@ bool kvm_host_caps(vsr_engine_caps *out, GError **error)
         .pit = true,
         .max_vcpus = (uint32_t)CLAMP(vcpus, 1, VCPUS_MAX),
         .phys_bits = 36,
+        .max_slots = (uint32_t)slots,
+        .disable_exits = (uint32_t)exits & KVM_X86_DISABLE_VALID_EXITS,
+        .halt_poll = has_poll,
     };
     row = row_find(rows, 0x40000001);
     out->kvmclock = row != NULL && (row->eax & KVMCLOCK);

@@ -21,6 +21,8 @@
 int kvm_host_open(GError **error);
 /* Of an open /dev/kvm or VM; 0 where it is unknown. */
 int kvm_host_extension(int fd, int capability);
+/* How many memory slots a VM has. */
+int kvm_host_slots(int fd);
 
 bool kvm_host_caps(vsr_engine_caps *out, GError **error);
 /* All CPUID rows that we can show a guest. */

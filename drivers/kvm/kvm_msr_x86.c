@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * kvm_msr_x86.c: the MSRs of a vCPU's state. Which of them a vCPU has depends
- * on the host, the module and CPUID: it is tried once.
+ * on the host, the module and CPUID: it is tried once. Those that say what the
+ * processor is are set once, with CPUID. Write-only ones are no state: PRED_CMD,
+ * FLUSH_CMD, the acknowledgement of asynchronous page faults.
  *
  * Spec:    Linux, Documentation/virt/kvm/api.rst, 4.18 "KVM_GET_MSRS", 4.19
  *          "KVM_SET_MSRS"; Documentation/virt/kvm/x86/msr.rst; Intel SDM vol.
@@ -16,6 +18,8 @@
 #include "drivers/kvm/kvm_sys.h"
 
 enum {
+    MSR_MICROCODE = 0x8b,
+    MSR_ARCH_CAPABILITIES = 0x10a,
     MSR_KVM_WALL_OLD = 0x11,
     MSR_KVM_TIME_OLD = 0x12,
     MSR_MC0 = 0x400,
@@ -43,7 +47,9 @@ static const uint32_t state_msrs[] = {
     0xc0000081,                         /* STAR, LSTAR, CSTAR, SFMASK */
     0xc0000082, 0xc0000083, 0xc0000084, 0xc0000102, /* KERNEL_GS_BASE */
     0xc0000103,                                     /* TSC_AUX */
+    0xc0000104,                                     /* TSC_RATIO */
     0xc0010015,                                     /* HWCR */
+    0xc0010117,                                     /* VM_HSAVE_PA */
     0xc001011f,                                     /* VIRT_SPEC_CTRL */
     0x4b564d00, /* wall clock, system time, asynchronous page faults, steal
                    time, end of interrupt, poll control, … */
@@ -88,6 +94,39 @@ int kvm_msr_read(vsr_engine_vcpu *vcpu, uint32_t index, uint64_t *out)
 int kvm_msr_write(vsr_engine_vcpu *vcpu, uint32_t index, uint64_t value)
 {
     return one(vcpu, KVM_SET_MSRS, index, &value);
+}
+
+static bool has_arch_capabilities(const vsr_cpuid *rows)
+{
+    for (uint32_t i = 0; i < rows->n; i++)
+        if (rows->row[i].leaf == 7 && rows->row[i].subleaf == 0)
+            return rows->row[i].edx >> 29 & 1;
+    return false;
+}
+
+/* Refused: fine if it is so already, or does not matter much. */
+static int identify(vsr_engine_vcpu *vcpu, uint32_t index, uint64_t value,
+                    bool is_needed)
+{
+    uint64_t now = 0;
+    int rc = kvm_msr_write(vcpu, index, value);
+
+    if (rc != -EINVAL || !is_needed)
+        return rc == -EINVAL ? 0 : rc;
+    rc = kvm_msr_read(vcpu, index, &now);
+    return rc < 0 || now == value ? rc : -EINVAL;
+}
+
+int kvm_msrs_identify(vsr_engine_vcpu *vcpu, const vsr_cpuid *rows)
+{
+    int rc = 0;
+
+    if (rows->microcode != 0)
+        rc = identify(vcpu, MSR_MICROCODE, rows->microcode, false);
+    if (rc == 0 && has_arch_capabilities(rows))
+        rc = identify(vcpu, MSR_ARCH_CAPABILITIES, rows->arch_capabilities,
+                      true);
+    return rc;
 }
 
 static void candidate(msr_list *list, uint32_t index)

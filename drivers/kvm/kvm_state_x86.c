@@ -198,8 +198,10 @@ static int pieces_get(const vsr_engine_vcpu *vcpu, kvm_pieces *p)
 int kvm_state_get(vsr_engine_vcpu *vcpu, vsr_x86_state *out)
 {
     g_autofree kvm_pieces *p = g_new0(kvm_pieces, 1);
-    int rc = pieces_get(vcpu, p);
+    int rc = kvm_nested_check(vcpu);
 
+    if (rc == 0)
+        rc = pieces_get(vcpu, p);
     if (rc < 0)
         return rc;
     memset(out, 0, sizeof *out);
@@ -406,7 +408,10 @@ int kvm_state_set(vsr_engine_vcpu *vcpu, const vsr_x86_state *in)
     if (!state_fits(in))
         return -EINVAL;
     before = g_new0(vsr_x86_state, 1);
-    rc = kvm_state_get(vcpu, before);
+    /* Whatever follows, the guest's own virtual machine is over. */
+    rc = kvm_nested_leave(vcpu);
+    if (rc == 0)
+        rc = kvm_state_get(vcpu, before);
     if (rc == 0)
         rc = pieces_get(vcpu, p);
     if (rc < 0)

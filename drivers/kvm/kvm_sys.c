@@ -7,6 +7,7 @@
  */
 #include "drivers/kvm/kvm_sys.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -153,7 +154,7 @@ static uint64_t sys_signal_mask(int signal)
     return mask;
 }
 
-/* --- time --- */
+/* --- time and processor --- */
 
 static int64_t sys_now_ns(void)
 {
@@ -166,6 +167,11 @@ static int64_t sys_now_ns(void)
 static uint64_t sys_tsc(void)
 {
     return __rdtsc();
+}
+
+static void sys_cpuid(uint32_t leaf, uint32_t out[4])
+{
+    __cpuid_count(leaf, 0, out[0], out[1], out[2], out[3]);
 }
 
 const kvm_sys_ops kvm_sys = {
@@ -184,5 +190,6 @@ const kvm_sys_ops kvm_sys = {
     .signal_mask = sys_signal_mask,
     .now_ns = sys_now_ns,
     .tsc = sys_tsc,
+    .cpuid = sys_cpuid,
     .read_file = sys_read_file,
 };

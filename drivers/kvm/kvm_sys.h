@@ -38,6 +38,8 @@ typedef struct {
 
     int64_t (*now_ns)(void); /* CLOCK_MONOTONIC */
     uint64_t (*tsc)(void);
+    /* The processor's EAX, EBX, ECX, EDX; subleaf 0. */
+    void (*cpuid)(uint32_t leaf, uint32_t out[4]);
     /* Bytes read of a small file, or -errno; `to` is always terminated. */
     int (*read_file)(const char *path, char *to, size_t size);
 } kvm_sys_ops;

@@ -47,6 +47,20 @@ static int set_cpuid(const vsr_engine_vcpu *vcpu, const vsr_cpuid *rows)
     return kvm_ioctl(vcpu->fd, KVM_SET_CPUID2, all);
 }
 
+/* The paravirtual MSRs and calls that CPUID does not show are not there. Older
+ * kernels have them all the same, which does no harm. */
+static int enforce_paravirtual(const vsr_engine_vcpu *vcpu)
+{
+    struct kvm_enable_cap cap = { .cap = KVM_CAP_ENFORCE_PV_FEATURE_CPUID,
+                                  .args = { 1 } };
+    int rc = 0;
+
+    if (kvm_host_extension(vcpu->vm->device_fd,
+                           KVM_CAP_ENFORCE_PV_FEATURE_CPUID) > 0)
+        rc = kvm_ioctl(vcpu->fd, KVM_ENABLE_CAP, &cap);
+    return MIN(rc, 0);
+}
+
 /* Bytes of the standard XSAVE format that these rows describe. */
 static uint32_t xsave_len(const vsr_cpuid *rows)
 {
@@ -143,6 +157,15 @@ static bool vcpu_init(vsr_engine_vcpu *vcpu, const vsr_vcpu_config *config,
     rc = set_cpuid(vcpu, config->cpuid);
     if (rc < 0)
         return vsr_fail_errno(error, rc, "KVM_SET_CPUID2");
+    rc = enforce_paravirtual(vcpu);
+    if (rc < 0)
+        return vsr_fail_errno(error, rc, "KVM_CAP_ENFORCE_PV_FEATURE_CPUID");
+    rc = kvm_msrs_identify(vcpu, config->cpuid);
+    if (rc < 0)
+        return vsr_fail_errno(error, rc,
+                              "What the processor is (microcode, "
+                              "IA32_ARCH_CAPABILITIES)");
+    vcpu->nested = kvm_nested_of(config->cpuid);
     rc = set_machine_check(vcpu);
     if (rc < 0)
         return vsr_fail_errno(error, rc, "KVM_X86_SETUP_MCE");

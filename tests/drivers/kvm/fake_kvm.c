@@ -65,6 +65,8 @@ void fake_reset(void)
     memcpy(the_host()->blobs, all, sizeof all);
     memcpy(the_host()->blobs[1].data, &xcrs, sizeof xcrs);
     fake()->version = KVM_API_VERSION;
+    fake()->vendor_ebx = 0x756e6547;
+    fake()->nested.hdr.vmx.vmxon_pa = UINT64_MAX;
     fake()->without_cap = -1;
     fake()->cpuinfo = "processor\t: 0\nvendor_id\t: GenuineIntel\n"
                       "flags\t\t: fpu vmx sse2\n";
@@ -243,12 +245,14 @@ static int give_cpuid(struct kvm_cpuid2 *out)
         { .function = 0x40000001, .eax = ~0u },
         { .function = 0x80000001, .ecx = ~0u, .edx = ~0u },
         { .function = 0x80000008, .eax = 0x3027 },
+        { .function = 0x8000000a, .eax = 1, .ebx = 8, .edx = ~0u },
     };
 
     if (out->nent < G_N_ELEMENTS(rows))
         return -E2BIG;
     out->nent = G_N_ELEMENTS(rows);
     memcpy(out->entries, rows, sizeof rows);
+    out->entries[0].ebx = fake()->vendor_ebx;
     return 0;
 }
 
@@ -260,9 +264,10 @@ static int on_device(unsigned long request, void *arg)
     case KVM_CHECK_EXTENSION:
         if ((int)(uintptr_t)arg == fake()->without_cap)
             return 0;
-        return (uintptr_t)arg == KVM_CAP_NR_MEMSLOTS ? FAKE_SLOTS
-               : (uintptr_t)arg == KVM_CAP_MAX_VCPUS ? 1024
-                                                     : 1;
+        return (uintptr_t)arg == KVM_CAP_X86_DISABLE_EXITS ? 15
+               : (uintptr_t)arg == KVM_CAP_NR_MEMSLOTS     ? FAKE_SLOTS
+               : (uintptr_t)arg == KVM_CAP_MAX_VCPUS       ? 1024
+                                                           : 1;
     case KVM_GET_VCPU_MMAP_SIZE:
         return FAKE_RUN_LEN;
     case KVM_GET_SUPPORTED_CPUID:
@@ -270,6 +275,10 @@ static int on_device(unsigned long request, void *arg)
     case KVM_X86_GET_MCE_CAP_SUPPORTED:
         *(uint64_t *)arg = 0x1000120;
         return 0;
+    case KVM_GET_MSRS:
+        ((struct kvm_msrs *)arg)->entries[0].data =
+            UINT64_C(0x100000000) | ((struct kvm_msrs *)arg)->entries[0].index;
+        return 1;
     case KVM_CREATE_VM:
         return fd_new(FD_VM);
     default:
@@ -325,9 +334,11 @@ static int on_vm(unsigned long request, void *arg)
     case KVM_SET_CLOCK:
         fake()->clock = *(struct kvm_clock_data *)arg;
         return 0;
+    case KVM_ENABLE_CAP:
+        fake()->cap = *(struct kvm_enable_cap *)arg;
+        return 0;
     case KVM_SET_IDENTITY_MAP_ADDR:
     case KVM_SET_TSS_ADDR:
-    case KVM_ENABLE_CAP:
     case KVM_CREATE_IRQCHIP:
     case KVM_SET_GSI_ROUTING:
     case KVM_CREATE_PIT2:
@@ -403,6 +414,17 @@ static int on_vcpu(int fd, unsigned long request, void *arg)
         return 0;
     case KVM_SET_MP_STATE:
         fake()->mp = *(struct kvm_mp_state *)arg;
+        return 0;
+    case KVM_ENABLE_CAP:
+        fake()->pv_is_enforced = ((struct kvm_enable_cap *)arg)->cap ==
+                                 KVM_CAP_ENFORCE_PV_FEATURE_CPUID;
+        return 0;
+    case KVM_GET_NESTED_STATE:
+        memcpy(arg, &fake()->nested, sizeof fake()->nested);
+        return 0;
+    case KVM_SET_NESTED_STATE:
+        memcpy(&fake()->nested, arg, sizeof fake()->nested);
+        fake()->n_nested_set++;
         return 0;
     case KVM_KVMCLOCK_CTRL:
         fake()->n_clock_ctrl++;
@@ -510,6 +532,12 @@ static uint64_t fake_tsc(void)
     return fake()->tsc;
 }
 
+static void fake_cpuid(uint32_t leaf, uint32_t out[4])
+{
+    for (uint32_t i = 0; i < 4; i++)
+        out[i] = leaf << 8 | i;
+}
+
 const kvm_sys_ops kvm_sys = {
     .open = fake_open,
     .ioctl = fake_ioctl,
@@ -526,5 +554,6 @@ const kvm_sys_ops kvm_sys = {
     .signal_mask = fake_signal_mask,
     .now_ns = fake_now_ns,
     .tsc = fake_tsc,
+    .cpuid = fake_cpuid,
     .read_file = fake_read_file,
 };

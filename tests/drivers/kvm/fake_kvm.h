@@ -18,9 +18,10 @@ enum { FAKE_RUN_LEN = 3 * 4096, FAKE_SIGNAL = 60, FAKE_SLOTS = 8 };
 
 typedef struct {
     /* The host; fake_reset() makes a good one. */
-    int open_error;  /* of /dev/kvm, positive; 0: it opens */
-    int version;     /* of the API */
-    int without_cap; /* this capability is missing; -1: none is */
+    int open_error;      /* of /dev/kvm, positive; 0: it opens */
+    int version;         /* of the API */
+    int without_cap;     /* this capability is missing; -1: none is */
+    uint32_t vendor_ebx; /* of leaf 0 */
     const char *cpuinfo;
     const char *module; /* a file of /sys/module that exists */
     int64_t run_ns;     /* what each KVM_RUN takes */
@@ -57,6 +58,10 @@ typedef struct {
     uint64_t dirty; /* what the next KVM_GET_DIRTY_LOG gives */
     uint64_t tsc_offset;
     int n_clock_ctrl;
+    struct kvm_enable_cap cap; /* the last of a VM … */
+    int pv_is_enforced;        /* … and of a vCPU */
+    struct kvm_nested_state nested;
+    int n_nested_set;
 } fake_kvm;
 
 fake_kvm *fake(void);

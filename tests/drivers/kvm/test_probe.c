@@ -252,20 +252,63 @@ static void guests_are_shown_what_a_state_can_carry(void **state)
             assert_true(row->ecx >> 31 & 1);  /* hypervisor */
             assert_true(row->ecx >> 24 & 1);  /* TSC deadline */
             assert_false(row->ecx >> 27 & 1); /* OSXSAVE is CR4's */
-            assert_false(row->ecx >> 5 & 1);  /* VMX */
+            assert_true(row->ecx >> 5 & 1);   /* VMX: on request */
+            assert_true(row->ecx >> 3 & 1);   /* MONITOR: likewise */
+        } else if (row->leaf == 5) {
+            assert_int_equal(row->eax, 0x500); /* the processor's own */
         } else if (row->leaf == 0xd && row->subleaf == 0) {
             assert_int_equal(row->eax, 0x2e7); /* no AMX */
         } else if (row->leaf == 0xd) {
             assert_true(row->subleaf < 18);
         } else if (row->leaf == 7) {
             assert_false(row->edx >> 24 & 1); /* AMX */
+            assert_false(row->edx >> 20 & 1); /* IBT */
+            assert_false(row->ecx >> 7 & 1);  /* SHSTK */
+            assert_true(row->edx >> 29 & 1);
         }
     }
+    assert_true(rows->arch_capabilities == 0x10000010a);
+    assert_true(rows->microcode == 0x10000008b);
     assert_true(vsr_kvm_engine.caps(&caps, NULL));
     assert_true(caps.accelerated && caps.lapic && caps.ioapic && caps.pic);
     assert_true(caps.kvmclock);
     assert_int_equal(caps.max_vcpus, 255);
     assert_int_equal(caps.phys_bits, 0x27);
+    assert_int_equal(caps.max_slots, FAKE_SLOTS);
+    assert_int_equal(caps.disable_exits, 15);
+    assert_true(caps.halt_poll);
+}
+
+/* KVM makes that MSR up there. */
+static void amds_processors_have_no_capabilities_msr(void **state)
+{
+    g_autofree vsr_cpuid *rows = g_new0(vsr_cpuid, 1);
+
+    fake()->vendor_ebx = 0x68747541;
+    assert_true(vsr_kvm_engine.cpuid_supported(rows, NULL));
+    assert_true(rows->arch_capabilities == 0);
+    for (uint32_t i = 0; i < rows->n; i++)
+        if (rows->row[i].leaf == 7)
+            assert_false(rows->row[i].edx >> 29 & 1);
+}
+
+static void what_the_host_lacks_is_not_in_the_caps(void **state)
+{
+    g_autofree vsr_cpuid *rows = g_new0(vsr_cpuid, 1);
+    vsr_engine_caps caps;
+
+    fake()->without_cap = KVM_CAP_X86_DISABLE_EXITS;
+    assert_true(vsr_kvm_engine.caps(&caps, NULL));
+    assert_int_equal(caps.disable_exits, 0);
+    assert_true(vsr_kvm_engine.cpuid_supported(rows, NULL));
+    for (uint32_t i = 0; i < rows->n; i++) {
+        assert_int_not_equal(rows->row[i].leaf, 5);
+        if (rows->row[i].leaf == 1)
+            assert_false(rows->row[i].ecx >> 3 & 1);
+    }
+    fake()->without_cap = KVM_CAP_HALT_POLL;
+    assert_true(vsr_kvm_engine.caps(&caps, NULL));
+    assert_false(caps.halt_poll);
 }
 
 int main(void)
@@ -284,6 +327,8 @@ int main(void)
         cmocka_unit_test_setup(a_guest_that_does_not_run_is_a_failure, setup),
         cmocka_unit_test_setup(the_trial_fails_cleanly_at_every_call, setup),
         cmocka_unit_test_setup(guests_are_shown_what_a_state_can_carry, setup),
+        cmocka_unit_test_setup(amds_processors_have_no_capabilities_msr, setup),
+        cmocka_unit_test_setup(what_the_host_lacks_is_not_in_the_caps, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
