@@ -90,6 +90,34 @@ static void want(GArray *features, const char *name, vsr_switch value)
         g_array_append_val(features, feature);
 }
 
+static bool is_named(const GArray *features, const char *name)
+{
+    for (guint i = 0; i < features->len; i++)
+        if (g_str_equal(g_array_index(features, vsr_cpu_feature, i).name, name))
+            return true;
+    return false;
+}
+
+static void spare(GArray *features, const char *name)
+{
+    if (!is_named(features, name))
+        want(features, name, VSR_SWITCH_OFF);
+}
+
+/* What costs a start on the micro board and gains nothing there, unless the
+ * CPU was chosen: MTRRs (100 exits to read them; no device has memory to map),
+ * and x2APIC (200, because Linux reads and writes back all of the IOAPIC before
+ * it is on) where there are neither IPIs nor interrupts that need an EOI. */
+static void spare_features(const vsr_domain_conf *conf, GArray *features)
+{
+    if (conf->os.machine != VSR_MACHINE_MICRO || conf->os.loader ||
+        conf->features.test_devices || conf->cpu.mode != VSR_CPU_MAXIMUM)
+        return;
+    spare(features, "mtrr");
+    if (conf->vcpus_max == 1 && conf->devices->len == 0)
+        spare(features, "x2apic");
+}
+
 /* What <feature>, <features>, <timer> and the rest say about single bits. Owned
  * by the caller; the names are borrowed. */
 static GArray *cpu_features(const vsr_domain_conf *conf)
@@ -118,6 +146,7 @@ static GArray *cpu_features(const vsr_domain_conf *conf)
     want(features, "kvm-pv-ipi", conf->features.pv_ipi);
     if (conf->tuning.disable_exits & VSR_DISABLE_MWAIT)
         want(features, "monitor", VSR_SWITCH_ON);
+    spare_features(conf, features);
     return features;
 }
 

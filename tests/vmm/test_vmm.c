@@ -453,6 +453,43 @@ static void the_micro_board_has_an_rtc_only_where_it_is_needed(void **state)
     assert_rtc(f, true);
 }
 
+static void assert_x2apic(fixture *f, bool there)
+{
+    const vsr_cpuid *rows;
+    uint32_t ecx = 0;
+
+    if (!build(f, "p", NULL))
+        fail_msg("not built");
+    rows = f->vmm->machine->config.cpuid;
+    for (uint32_t i = 0; i < rows->n; i++)
+        if (rows->row[i].leaf == 1)
+            ecx = rows->row[i].ecx;
+    g_clear_pointer(&f->vmm, vsr_vmm_free);
+    assert_int_equal(ecx >> 21 & 1, there);
+}
+
+/* (Its MTRRs too, which the emulator never has.) */
+static void the_micro_board_spares_x2apic_where_it_is_of_no_use(void **state)
+{
+    fixture *f = *state;
+    vsr_feature_conf x2apic = { g_strdup("x2apic"), VSR_POLICY_REQUIRE };
+
+    assert_x2apic(f, true); /* the other board */
+    f->conf->os.machine = VSR_MACHINE_MICRO;
+    assert_x2apic(f, false);
+    f->conf->vcpus_max = 2; /* IPIs */
+    f->conf->vcpus = 1;
+    assert_x2apic(f, true);
+    f->conf->vcpus_max = 1;
+    g_array_append_val(f->conf->cpu.features, x2apic);
+    assert_x2apic(f, true);
+    g_array_set_size(f->conf->cpu.features, 0);
+    assert_x2apic(f, false);
+    f->conf->cpu.mode = VSR_CPU_CUSTOM;
+    f->conf->cpu.model = g_strdup("x86-64-v1");
+    assert_x2apic(f, true);
+}
+
 static void assert_reads(int fd, const char *want)
 {
     char got[256] = "";
@@ -710,6 +747,7 @@ int main(void)
         TEST(suspend_stops_the_guest),
         TEST(the_power_button_reaches_the_guest),
         TEST(the_micro_board_has_an_rtc_only_where_it_is_needed),
+        TEST(the_micro_board_spares_x2apic_where_it_is_of_no_use),
         TEST(a_test_kernel_ends_with_a_status),
         TEST(without_test_devices_the_port_is_not_there),
         TEST(a_console_talks_to_the_guest),
