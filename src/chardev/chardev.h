@@ -39,6 +39,7 @@ typedef struct {
     int fd;     /* pty master, file, listening or connected socket, input fd */
     int out_fd; /* VSR_CHARDEV_FD: output; else -1 */
     bool is_listening;
+    int dir_fd; /* of a listening socket: its folder, O_PATH */
     char *path; /* pty slave, file, socket: for status; may be NULL; taken */
     void (*output)(const void *data, size_t len, void *opaque); /* CALLBACK */
     void *opaque;

@@ -26,6 +26,7 @@ static void source_init(vsr_chardev_source *out, vsr_chardev_kind kind)
     out->kind = kind;
     out->fd = -1;
     out->out_fd = -1;
+    out->dir_fd = -1;
 }
 
 /* No echo, no line editing: the guest does that. */
@@ -131,11 +132,30 @@ static bool remove_stale(const char *path, const struct sockaddr_un *addr,
     return true;
 }
 
+/* Whoever closes the socket later may know no paths any more. */
+static int open_folder_of(const char *path, GError **error)
+{
+    g_autofree char *folder = g_path_get_dirname(path);
+    int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        (void)vsr_fail_errno(error, errno, "Cannot open folder '%s'", folder);
+    return fd;
+}
+
+static void remove_socket(const vsr_chardev_source *source)
+{
+    g_autofree char *name = g_path_get_basename(source->path);
+
+    (void)unlinkat(source->dir_fd, name, 0);
+}
+
 bool vsr_chardev_open_unix(const char *path, bool listen_there,
                            vsr_chardev_source *out, GError **error)
 {
     struct sockaddr_un addr;
     vsr_autofd fd = -1;
+    vsr_autofd folder = -1;
 
     if (!unix_address(path, &addr, error))
         return false;
@@ -143,6 +163,9 @@ bool vsr_chardev_open_unix(const char *path, bool listen_there,
     if (fd < 0)
         return vsr_fail_errno(error, errno, "Cannot make a socket");
     if (listen_there) {
+        folder = open_folder_of(path, error);
+        if (folder < 0)
+            return false;
         if (!remove_stale(path, &addr, error))
             return false;
         /* The socket file takes its mode from here: the owner's only. */
@@ -163,6 +186,7 @@ bool vsr_chardev_open_unix(const char *path, bool listen_there,
     source_init(out, VSR_CHARDEV_UNIX);
     out->fd = vsr_steal_fd(&fd);
     out->is_listening = listen_there;
+    out->dir_fd = vsr_steal_fd(&folder);
     out->path = g_strdup(path);
     return true;
 }
@@ -171,9 +195,11 @@ void vsr_chardev_source_clear(vsr_chardev_source *source)
 {
     vsr_close(source->fd);
     vsr_close(source->out_fd);
-    if (source->kind == VSR_CHARDEV_UNIX && source->is_listening &&
-        source->path)
-        unlink(source->path);
+    if (source->kind == VSR_CHARDEV_UNIX && source->is_listening) {
+        if (source->path)
+            remove_socket(source);
+        vsr_close(source->dir_fd);
+    }
     g_free(source->path);
     source_init(source, VSR_CHARDEV_NULL);
 }

@@ -142,6 +142,8 @@ bool vsr_session_run(vsr_conn *conn, int folder_fd, const vsr_domain_conf *conf,
     vsr_folder_mark_killed(folder_fd, false);
     setup.paused = (flags & VISOR_START_PAUSED) != 0;
     ok = spawn_and_hand_over(conn, &setup, error);
+    if (ok)
+        vsr_vmm_resources_handed_over(&setup.res);
     vsr_vmm_resources_clear(&setup.res);
     *id_out = setup.id;
     return ok;

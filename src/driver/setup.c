@@ -96,6 +96,8 @@ static vsr_json *format_resources(const vsr_vmm_resources *res, fd_list *list)
         vsr_json_set_string(serial, "path", source->path);
         put_fd(serial, "fd", list, source->fd);
         put_fd(serial, "out_fd", list, source->out_fd);
+        if (source->is_listening)
+            put_fd(serial, "folder", list, source->dir_fd);
         vsr_json_append(serials, serial);
     }
     vsr_json_set(json, "serials", serials);
@@ -162,6 +164,9 @@ static bool parse_serial(vsr_message *message, const vsr_json *json,
         out->path = g_strdup(path);
     out->fd = take_fd(message, json, "fd");
     out->out_fd = take_fd(message, json, "out_fd");
+    out->dir_fd = take_fd(message, json, "folder");
+    if (out->is_listening && (out->dir_fd < 0 || out->path == NULL))
+        return false;
     return out->kind == VSR_CHARDEV_NULL || out->fd >= 0 || out->out_fd >= 0;
 }
 
@@ -178,7 +183,7 @@ static bool parse_resources(vsr_message *message, const vsr_json *json,
     for (uint32_t i = 0; i < vsr_json_len(serials); i++) {
         vsr_chardev_source *source = &out->serial[out->n_serials++];
 
-        source->fd = source->out_fd = -1;
+        source->fd = source->out_fd = source->dir_fd = -1;
         if (!parse_serial(message, vsr_json_at(serials, i), source))
             return false;
     }

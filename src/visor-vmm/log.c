@@ -24,6 +24,8 @@ struct vmm_log {
     int folder_fd; /* borrowed */
     int fd;        /* owned */
     size_t written;
+    vsr_loop *rotator; /* borrowed; NULL: whoever writes rotates */
+    bool is_asked;     /* the rotator will come */
 };
 
 static int open_file(int folder_fd)
@@ -39,6 +41,7 @@ static void redirect(int fd)
     (void)dup2(fd, STDERR_FILENO);
 }
 
+/* Lock held. */
 static void rotate(vmm_log *log)
 {
     int fd;
@@ -51,6 +54,27 @@ static void rotate(vmm_log *log)
     log->fd = fd;
     log->written = 0;
     redirect(fd);
+}
+
+static void rotate_asked(void *opaque)
+{
+    vmm_log *log = opaque;
+
+    g_mutex_lock(&log->lock);
+    log->is_asked = false;
+    if (log->written > LOG_MAX)
+        rotate(log);
+    g_mutex_unlock(&log->lock);
+}
+
+/* Lock held. Not every thread may open files. */
+static void make_room(vmm_log *log)
+{
+    if (log->rotator == NULL)
+        rotate(log);
+    else if (!log->is_asked)
+        vsr_loop_call(log->rotator, rotate_asked, log);
+    log->is_asked = log->rotator != NULL;
 }
 
 static void sink(vsr_log_level level, const char *message, void *opaque)
@@ -77,7 +101,7 @@ static void sink(vsr_log_level level, const char *message, void *opaque)
     }
     g_mutex_lock(&log->lock);
     if (log->written > LOG_MAX)
-        rotate(log);
+        make_room(log);
     log->written += (size_t)n;
     (void)vsr_write_all(log->fd, line, (size_t)n);
     g_mutex_unlock(&log->lock);
@@ -102,6 +126,13 @@ vmm_log *vmm_log_open(int folder_fd, GError **error)
     redirect(fd);
     vsr_log_set_sink(sink, log);
     return log;
+}
+
+void vmm_log_set_rotator(vmm_log *log, vsr_loop *loop)
+{
+    g_mutex_lock(&log->lock);
+    log->rotator = loop;
+    g_mutex_unlock(&log->lock);
 }
 
 void vmm_log_close(vmm_log *log)

@@ -6,7 +6,8 @@
  * driver/setup.h). It takes the domain's run.lock, builds the machine from what
  * it was handed, runs it when told, answers control.sock, and ends with the
  * domain. Every file of the guest's was opened by the starter; what is opened
- * here later is in the domain's own folder.
+ * here later is in the domain's own folder. Before the guest can run, every
+ * thread is in the sandbox (vmm/sandbox.h).
  *
  * Threads: main waits for signals and the end; the others are in vmm_main.h.
  */
@@ -193,6 +194,7 @@ static bool serve(vmm_process *p, GError **error)
         vsr_close(fd);
         return false;
     }
+    vmm_log_set_rotator(p->log, p->loop);
     server = vsr_rpc_server_new(p->loop, fd, vmm_methods, p, error);
     g_mutex_lock(&p->lock);
     p->server = server;
@@ -200,7 +202,78 @@ static bool serve(vmm_process *p, GError **error)
     return server != NULL;
 }
 
-/* In the order of their undoing: lock, status, socket, machine. */
+/* --- the sandbox --------------------------------------------------------------- */
+
+/* The folders get the numbers that the filters know. */
+static bool place_folders(vmm_process *p, GError **error)
+{
+    vsr_setup *setup = &p->setup;
+    vsr_sandbox *sandbox = &p->sandbox;
+
+    g_strlcpy(sandbox->uuid, setup->uuid, sizeof(sandbox->uuid));
+    if (!vsr_sandbox_place(vsr_steal_fd(&setup->folder_fd),
+                           VSR_SANDBOX_FOLDER_FD, error) ||
+        !vsr_sandbox_place(vsr_steal_fd(&setup->root_fd), VSR_SANDBOX_ROOT_FD,
+                           error))
+        return false;
+    setup->folder_fd = VSR_SANDBOX_FOLDER_FD;
+    setup->root_fd = VSR_SANDBOX_ROOT_FD;
+    for (uint32_t i = 0; i < setup->res.n_serials; i++) {
+        vsr_chardev_source *source = &setup->res.serial[i];
+
+        sandbox->writes_files |=
+            source->kind == VSR_CHARDEV_FILE || source->kind == VSR_CHARDEV_FD;
+        if (!source->is_listening)
+            continue;
+        if (!vsr_sandbox_place(vsr_steal_fd(&source->dir_fd),
+                               VSR_SANDBOX_SOCKET_FD + (int)sandbox->n_sockets,
+                               error))
+            return false;
+        source->dir_fd = VSR_SANDBOX_SOCKET_FD + (int)sandbox->n_sockets++;
+    }
+    return true;
+}
+
+typedef struct {
+    const vsr_sandbox *sandbox;
+    GError **error;
+    bool ok;
+} server_entry;
+
+static void enter_server(void *opaque)
+{
+    server_entry *e = opaque;
+
+    e->ok = vsr_sandbox_enter(e->sandbox, VSR_THREAD_SERVER, e->error);
+}
+
+static bool enter_thread(vsr_thread_kind kind, void *opaque, GError **error)
+{
+    return vsr_sandbox_enter(opaque, kind, error);
+}
+
+/* All threads there will ever be. */
+static bool enter_sandbox(vmm_process *p, vsr_vmm *vmm, GError **error)
+{
+    server_entry server = { &p->sandbox, error, false };
+
+    /* Looked up on disk once by the C library. */
+    (void)g_strerror(ENOENT);
+    if (!vsr_sandbox_confine(&p->sandbox, error) ||
+        !vsr_vmm_each_thread(vmm, enter_thread, &p->sandbox, error))
+        return false;
+    vsr_loop_sync(p->loop, enter_server, &server);
+    if (!server.ok || !vsr_sandbox_enter(&p->sandbox, VSR_THREAD_MAIN, error))
+        return false;
+    if (!vsr_sandbox_has_filter())
+        vsr_log(VSR_LOG_WARN,
+                "Sandbox: this visor-vmm was built without system call filters "
+                "(libseccomp)");
+    return true;
+}
+
+/* In the order of their undoing: lock, status, socket, machine. Nobody can make
+ * the guest run before the sandbox is complete. */
 static bool build(vmm_process *p, GError **error)
 {
     static const vsr_vmm_events events = {
@@ -227,7 +300,10 @@ static bool build(vmm_process *p, GError **error)
     if (!vsr_status_write(p->setup.folder_fd, &p->status, error) ||
         !serve(p, error))
         return false;
+    p->sandbox.engine = engine->name;
     vmm = vsr_vmm_new(engine, p->conf, &p->setup.res, &events, p, error);
+    if (vmm != NULL && !enter_sandbox(p, vmm, error))
+        g_clear_pointer(&vmm, vsr_vmm_free);
     g_mutex_lock(&p->lock);
     p->vmm = vmm;
     g_mutex_unlock(&p->lock);
@@ -337,6 +413,7 @@ static void finish(vmm_process *p, const GError *failure)
     }
     g_mutex_unlock(&p->lock);
     vsr_rpc_server_free(server);
+    vmm_log_set_rotator(p->log, NULL);
     if (p->loop != NULL)
         vsr_loop_free(p->loop);
     vsr_vmm_free(p->vmm);
@@ -371,23 +448,26 @@ static int run(vmm_process *p, vsr_frame_reader *reader, int64_t setup_id,
                int signal_fd)
 {
     g_autoptr(GError) error = NULL;
-    vmm_log *log = vmm_log_open(p->setup.folder_fd, &error);
-    bool ok = log != NULL && vmm_folder_claim(&p->setup, &error);
+    bool ok = place_folders(p, &error);
+
+    p->log = ok ? vmm_log_open(p->setup.folder_fd, &error) : NULL;
+    ok = p->log != NULL && vmm_folder_claim(&p->setup, &error);
 
     /* Not ours: nothing in there is to be touched. */
     if (!ok) {
         (void)answer(setup_id, error);
-        vmm_log_close(log);
+        vmm_log_close(p->log);
         return 1;
     }
     vsr_log(VSR_LOG_INFO, "visor-vmm %s, domain '%s', pid %d", VSR_VERSION,
             p->setup.name, (int)getpid());
+    vsr_sandbox_isolate(&p->sandbox); /* while we are one thread */
     ok = start(p, reader, setup_id, &error);
     vsr_close(STARTER_FD);
     if (ok)
         wait_end(p, signal_fd);
     finish(p, error);
-    vmm_log_close(log);
+    vmm_log_close(p->log);
     return ok ? 0 : 1;
 }
 
@@ -414,13 +494,15 @@ int main(int argc, char **argv)
         return 2;
     }
     restrict_process();
+    if (!vsr_sandbox_reserve(&error))
+        return 1; /* the starter hears the socket close */
     signal_fd = block_signals();
     p.end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     g_mutex_init(&p.lock);
     vsr_status_init(&p.status);
     vsr_frame_reader_init(&reader, VSR_FRAME_FDS);
     if (signal_fd < 0 || p.end_fd < 0)
-        return 1; /* the starter hears the socket close */
+        return 1;
     if (vsr_setup_recv(&reader, STARTER_FD, vsr_now_ns() + SETUP_S * SECONDS,
                        &p.setup, &setup_id, &error))
         rc = run(&p, &reader, setup_id, signal_fd);

@@ -13,10 +13,15 @@
 #include "driver/setup.h"
 #include "driver/status.h"
 #include "rpc/server.h"
+#include "vmm/sandbox.h"
 #include "vmm/vmm.h"
 
+typedef struct vmm_log vmm_log;
+
 typedef struct {
-    vsr_setup setup;        /* constant */
+    vsr_setup setup;        /* constant once placed */
+    vsr_sandbox sandbox;    /* main's */
+    vmm_log *log;
     vsr_domain_conf *conf;  /* guarded by lock: metadata may change */
     vsr_vmm *vmm;           /* set once under lock, NULL until built */
     vsr_loop *loop;         /* of the server */
@@ -46,8 +51,10 @@ extern const vsr_rpc_method vmm_methods[];
 
 /* log.c: stdout, stderr and the log sink, into vmm.log of a folder, with times;
  * at most two files of 1 MiB. */
-typedef struct vmm_log vmm_log;
 vmm_log *vmm_log_open(int folder_fd, GError **error);
+/* From now on the files are changed on `loop` (NULL: by whoever writes). It is
+ * taken back before the loop is freed. */
+void vmm_log_set_rotator(vmm_log *log, vsr_loop *loop);
 void vmm_log_close(vmm_log *log);
 
 /* folder.c */

@@ -70,7 +70,7 @@ static void source_init(vsr_chardev_source *source)
 {
     memset(source, 0, sizeof(*source));
     source->kind = VSR_CHARDEV_NULL;
-    source->fd = source->out_fd = -1;
+    source->fd = source->out_fd = source->dir_fd = -1;
 }
 
 bool vsr_vmm_resources_open(vsr_vmm_resources *res, const vsr_domain_conf *conf,
@@ -120,6 +120,13 @@ bool vsr_vmm_resources_open(vsr_vmm_resources *res, const vsr_domain_conf *conf,
 fail:
     vsr_vmm_resources_clear(res);
     return false;
+}
+
+void vsr_vmm_resources_handed_over(vsr_vmm_resources *res)
+{
+    for (uint32_t i = 0; i < res->n_serials; i++)
+        if (res->serial[i].is_listening)
+            g_clear_pointer(&res->serial[i].path, g_free);
 }
 
 void vsr_vmm_resources_clear(vsr_vmm_resources *res)

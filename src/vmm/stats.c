@@ -9,14 +9,12 @@
 #include "vmm/vmm_state.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/error.h"
-#include "base/fd.h"
 #include "base/util.h"
 
 typedef struct {
@@ -81,11 +79,10 @@ static bool add_resident(uint64_t gpa, uint64_t len, bool readonly, int fd,
 /* This process's memory, without this domain's RAM where the name begins with
  * "vmm.". In a process with several domains the others' RAM counts. Nothing is
  * said where /proc cannot be read. */
-static void put_memory(vsr_vmm *vmm, const sink *out)
+static void put_memory(const vsr_vmm *vmm, const sink *out)
 {
     char text[2048];
-    vsr_autofd fd = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    ssize_t n = pread(vmm->smaps_fd, text, sizeof(text) - 1, 0);
     uint64_t rss, private_kib, ram = 0;
 
     if (n <= 0)

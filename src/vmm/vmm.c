@@ -8,9 +8,12 @@
  */
 #include "vmm/vmm.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/fd.h"
+#include "machine/vcpu.h"
 #include "vmm/vmm_state.h"
 
 typedef struct {
@@ -53,6 +56,7 @@ static bool do_build(vsr_vmm *vmm, void *unused, GError **error)
 static void vmm_dispose(vsr_vmm *vmm)
 {
     vsr_loop_free(vmm->loop);
+    vsr_close(vmm->smaps_fd);
     vsr_vmm_resources_clear(&vmm->res);
     vsr_domain_conf_free(vmm->conf);
     g_free(vmm);
@@ -88,6 +92,7 @@ vsr_vmm *vsr_vmm_new(const vsr_engine_ops *engine, const vsr_domain_conf *conf,
         vmm->events = *events;
     vmm->opaque = opaque;
     vmm->state = VSR_STATE_SHUTOFF;
+    vmm->smaps_fd = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
     if (check_arguments(engine, conf, &vmm->res, error))
         vmm->loop = vsr_loop_new("vmm", error);
     if (!vmm->loop || !vmm_control(vmm, do_build, NULL, error)) {
@@ -259,4 +264,50 @@ vsr_domain_conf *vsr_vmm_conf(vsr_vmm *vmm)
 
     vmm_control(vmm, do_conf, &v, NULL);
     return v.conf;
+}
+
+/* --- threads --- */
+
+typedef struct {
+    vsr_thread_fn *fn;
+    void *opaque;
+    GError **error;
+    bool ok;
+} thread_call;
+
+static void run_on_loop(void *args)
+{
+    thread_call *call = args;
+
+    call->ok = call->fn(VSR_THREAD_IO, call->opaque, call->error);
+}
+
+static int run_on_vcpu(vsr_engine_vcpu *vcpu, void *args)
+{
+    thread_call *call = args;
+
+    call->ok = call->fn(VSR_THREAD_VCPU, call->opaque, call->error);
+    return 0;
+}
+
+static bool do_each_thread(vsr_vmm *vmm, void *args, GError **error)
+{
+    thread_call *call = args;
+
+    if (vmm->state != VSR_STATE_PAUSED)
+        return fail_state(vmm, error, "paused");
+    for (uint32_t i = 0; i < vmm->machine->n_vcpus && call->ok; i++)
+        if (vsr_vcpus_call(vmm->machine->vcpus, i, run_on_vcpu, call) < 0)
+            return vsr_fail(error, VISOR_ERR_STATE, "vCPU %u is busy", i);
+    if (call->ok)
+        vsr_loop_sync(vmm->machine->loop, run_on_loop, call);
+    return call->ok && call->fn(VSR_THREAD_CONTROL, call->opaque, error);
+}
+
+bool vsr_vmm_each_thread(vsr_vmm *vmm, vsr_thread_fn *fn, void *opaque,
+                         GError **error)
+{
+    thread_call call = { fn, opaque, error, true };
+
+    return vmm_control(vmm, do_each_thread, &call, error);
 }

@@ -67,6 +67,8 @@ bool vsr_vmm_resources_open(vsr_vmm_resources *res, const vsr_domain_conf *conf,
                                            void *opaque),
                             void *opaque, GError **error);
 void vsr_vmm_resources_clear(vsr_vmm_resources *res);
+/* Another process has them now: clearing leaves its sockets' files alone. */
+void vsr_vmm_resources_handed_over(vsr_vmm_resources *res);
 
 /* Build the machine: state PAUSED, reason STARTING. `engine` matches
  * conf->type. conf is copied. The image is looked at here and loaded by the
@@ -96,6 +98,20 @@ int vsr_vmm_console(vsr_vmm *vmm, uint32_t port, bool replay, bool force,
 /* Input for a CALLBACK serial. */
 void vsr_vmm_console_input(vsr_vmm *vmm, uint32_t port, const void *data,
                            size_t len);
+
+/* The threads of a process that runs a domain. */
+typedef enum {
+    VSR_THREAD_MAIN,    /* the program's: waits for the end */
+    VSR_THREAD_SERVER,  /* the program's: answers clients */
+    VSR_THREAD_CONTROL, /* the runtime's */
+    VSR_THREAD_IO,      /* the machine's home loop */
+    VSR_THREAD_VCPU,
+} vsr_thread_kind;
+/* Calls `fn` once on each thread of the runtime, before its first run; stops at
+ * the first that returns false. STATE if it runs or is off. */
+typedef bool vsr_thread_fn(vsr_thread_kind kind, void *opaque, GError **error);
+bool vsr_vmm_each_thread(vsr_vmm *vmm, vsr_thread_fn *fn, void *opaque,
+                         GError **error);
 
 /* Statistics: "name" → number, libvirt's dotted names where it has one
  * ("cpu.time", "vcpu.0.time", "balloon.current", "vmm.rss" …). */

@@ -49,6 +49,8 @@ struct vsr_vmm {
     int64_t restarts_ns[VMM_STORM_RESTARTS]; /* when, a ring */
     uint32_t n_restarts;
     int64_t built_ns;
+    int smaps_fd; /* of this process; -1: not to be had. Opened early: in a
+                     sandbox there are no paths */
 };
 
 /* build.c. On failure nothing is left but what vmm_teardown() frees. */

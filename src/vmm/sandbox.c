@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * sandbox.c: see sandbox.h: namespaces, the empty root, limits, capabilities.
+ *
+ * A folder's descriptor leads out of an empty root, by "..": so the folders we
+ * keep become mounts of their own, whose ".." is the empty root, and are opened
+ * anew there.
+ *
+ * Spec:    user_namespaces(7), mount_namespaces(7), pivot_root(2), open_tree:
+ *          Linux, include/uapi/linux/mount.h; capabilities(7).
+ * Threads: as sandbox.h says.
+ */
+#include "vmm/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/log.h"
+
+#ifndef OPEN_TREE_CLONE
+#define OPEN_TREE_CLONE   1
+#define OPEN_TREE_CLOEXEC O_CLOEXEC
+#endif
+#ifndef MOVE_MOUNT_F_EMPTY_PATH
+#define MOVE_MOUNT_F_EMPTY_PATH 0x00000004
+#endif
+
+enum {
+    FILES_MAX = 4096,
+    FILE_BYTES = 64 << 20, /* logs and status are bounded far below */
+};
+
+/* --- descriptors ----------------------------------------------------------- */
+
+bool vsr_sandbox_reserve(GError **error)
+{
+    for (int fd = VSR_SANDBOX_FOLDER_FD; fd < VSR_SANDBOX_FDS_END; fd++)
+        if (dup3(STDIN_FILENO, fd, O_CLOEXEC) < 0)
+            return vsr_fail_errno(error, errno, "Cannot reserve descriptor %d",
+                                  fd);
+    return true;
+}
+
+bool vsr_sandbox_place(int fd, int number, GError **error)
+{
+    int rc = dup3(fd, number, O_CLOEXEC) < 0 ? -errno : 0;
+
+    vsr_close(fd);
+    return rc == 0 ||
+           vsr_fail_errno(error, rc, "Cannot place descriptor %d", number);
+}
+
+/* --- namespaces -------------------------------------------------------------- */
+
+static int write_proc(const char *path, const char *text)
+{
+    vsr_autofd fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    return fd < 0 ? -errno : vsr_write_all(fd, text, strlen(text));
+}
+
+/* We stay who we are; nobody else has a number in there. */
+static int map_ids(uid_t uid, gid_t gid)
+{
+    char text[64];
+    int rc = write_proc("/proc/self/setgroups", "deny");
+
+    if (rc == 0) {
+        (void)snprintf(text, sizeof(text), "%u %u 1", (unsigned)uid,
+                       (unsigned)uid);
+        rc = write_proc("/proc/self/uid_map", text);
+    }
+    if (rc == 0) {
+        (void)snprintf(text, sizeof(text), "%u %u 1", (unsigned)gid,
+                       (unsigned)gid);
+        rc = write_proc("/proc/self/gid_map", text);
+    }
+    return rc;
+}
+
+void vsr_sandbox_isolate(vsr_sandbox *sandbox)
+{
+    const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+    const int spaces = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+    uid_t uid = geteuid();
+    gid_t gid = getegid();
+    int rc;
+
+    /* Root may lock memory; in there the limit counts for it too. */
+    if (uid == 0)
+        (void)setrlimit(RLIMIT_MEMLOCK, &unlimited);
+    if (unshare(CLONE_NEWUSER | spaces) == 0) {
+        rc = map_ids(uid, gid);
+        if (rc < 0)
+            vsr_log(VSR_LOG_INFO, "Sandbox: no user numbers: %s",
+                    g_strerror(-rc));
+        sandbox->has_mounts = true;
+        return;
+    }
+    rc = errno;
+    if (uid == 0 && unshare(spaces) == 0) {
+        vsr_log(VSR_LOG_INFO, "Sandbox: no user namespace: %s", g_strerror(rc));
+        sandbox->has_mounts = true;
+        return;
+    }
+    vsr_log(VSR_LOG_INFO,
+            "Sandbox: the host gives no namespaces to user %u: %s; only the "
+            "system call filter holds",
+            (unsigned)uid, g_strerror(rc));
+}
+
+/* --- the root folder ----------------------------------------------------------- */
+
+static bool is_same(int a, int b)
+{
+    struct stat x, y;
+
+    return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev &&
+           x.st_ino == y.st_ino;
+}
+
+/* A mount of its own of the folder that `fd`, opened before our mount namespace
+ * was, is: -1 with errno if there is none. */
+static int clone_folder(int fd, char path[PATH_MAX])
+{
+    char link[32];
+    vsr_autofd tree = -1;
+    ssize_t n;
+
+    (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    n = readlink(link, path, PATH_MAX - 1);
+    if (n < 0)
+        return -1;
+    path[n] = '\0';
+    tree = (int)syscall(SYS_open_tree, AT_FDCWD, path,
+                        OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (tree >= 0 && !is_same(tree, fd)) {
+        errno = ENOENT; /* moved, or something is mounted over it */
+        return -1;
+    }
+    return vsr_steal_fd(&tree);
+}
+
+static bool put_folder(int tree, const char *name)
+{
+    const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
+    return mkdir(name, 0700) == 0 &&
+           syscall(SYS_move_mount, tree, "", AT_FDCWD, name,
+                   MOVE_MOUNT_F_EMPTY_PATH) == 0 &&
+           mount(NULL, name, NULL, MS_REMOUNT | MS_BIND | flags, NULL) == 0;
+}
+
+enum { FOLDERS_MAX = 1 + VSR_SANDBOX_SOCKETS };
+
+static const char *const folder_names[FOLDERS_MAX] = {
+    "state", "socket0", "socket1", "socket2", "socket3",
+};
+
+/* Into a tmpfs with nothing but the folders. Nothing has changed for our
+ * threads until pivot_root(). `tree`: the folders' mounts. */
+static int enter_empty_root(const char *at, const int *tree, uint32_t n)
+{
+    const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
+    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("visor-vmm", at, "tmpfs", flags, "mode=0700,size=64k") < 0 ||
+        chdir(at) < 0)
+        return -errno;
+    for (uint32_t i = 0; i < n; i++)
+        if (!put_folder(tree[i], folder_names[i]))
+            return -errno;
+    if (mount(NULL, ".", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | flags, NULL) <
+            0 ||
+        syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
+        chdir("/") < 0)
+        return -errno;
+    return 0;
+}
+
+/* The same folder as the one that has the number, seen from in here. */
+static bool replace(int number, int folder_fd, const char *name, int flags)
+{
+    vsr_autofd fd =
+        openat(folder_fd, name, flags | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd >= 0 && !is_same(fd, number)) {
+        errno = ENOENT;
+        return false;
+    }
+    return fd >= 0 && dup3(fd, number, O_CLOEXEC) >= 0;
+}
+
+static bool replace_folders(const vsr_sandbox *sandbox)
+{
+    if (!replace(VSR_SANDBOX_ROOT_FD, AT_FDCWD, "state", O_RDONLY) ||
+        !replace(VSR_SANDBOX_FOLDER_FD, VSR_SANDBOX_ROOT_FD, sandbox->uuid,
+                 O_RDONLY))
+        return false;
+    for (uint32_t i = 0; i < sandbox->n_sockets; i++)
+        if (!replace(VSR_SANDBOX_SOCKET_FD + (int)i, AT_FDCWD,
+                     folder_names[i + 1], O_PATH))
+            return false;
+    return true;
+}
+
+static bool confine_paths(const vsr_sandbox *sandbox, GError **error)
+{
+    int tree[FOLDERS_MAX];
+    char path[PATH_MAX], at[PATH_MAX];
+    uint32_t n = 0;
+    int rc = 0;
+
+    tree[n++] = clone_folder(VSR_SANDBOX_ROOT_FD, at);
+    while (tree[n - 1] >= 0 && n <= sandbox->n_sockets) {
+        tree[n] = clone_folder(VSR_SANDBOX_SOCKET_FD + (int)n - 1, path);
+        n++;
+    }
+    rc = tree[n - 1] < 0 ? -errno : enter_empty_root(at, tree, n);
+    for (uint32_t i = 0; i < n; i++)
+        vsr_close(tree[i]);
+    if (rc < 0) {
+        /* A host may forbid mounts in the namespace it gave us. */
+        vsr_log(VSR_LOG_INFO, "Sandbox: the host's files stay visible: %s",
+                g_strerror(-rc));
+        (void)!chdir("/");
+        return true;
+    }
+    return replace_folders(sandbox) ||
+           vsr_fail_errno(error, errno,
+                          "Sandbox: the domain's folder is not in the new "
+                          "root");
+}
+
+/* --- limits ---------------------------------------------------------------------- */
+
+static void lower_limit(__rlimit_resource_t what, rlim_t value)
+{
+    struct rlimit limit;
+
+    if (getrlimit(what, &limit) < 0)
+        return;
+    limit.rlim_max = MIN(limit.rlim_max, value);
+    limit.rlim_cur = MIN(limit.rlim_cur, limit.rlim_max);
+    (void)setrlimit(what, &limit);
+}
+
+bool vsr_sandbox_confine(vsr_sandbox *sandbox, GError **error)
+{
+    if (sandbox->has_mounts && !confine_paths(sandbox, error))
+        return false;
+    lower_limit(RLIMIT_NOFILE, FILES_MAX);
+    lower_limit(RLIMIT_CORE, 0); /* a core has the guest's memory */
+#ifndef VSR_SANITIZERS
+    lower_limit(RLIMIT_NPROC, 0); /* all threads are there */
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
+    (void)signal(SIGXFSZ, SIG_IGN);
+    if (!sandbox->writes_files)
+        lower_limit(RLIMIT_FSIZE, FILE_BYTES);
+    return true;
+}
+
+/* --- one thread -------------------------------------------------------------------- */
+
+static bool drop_capabilities(GError **error)
+{
+    struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+    const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {
+        { 0, 0, 0 }
+    };
+
+    /* The bounding set first: that needs one. Who has none has nothing that
+     * could be gained from it either, as we may gain none. */
+    for (int cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
+        ;
+    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    if (syscall(SYS_capset, &head, none) < 0)
+        return vsr_fail_errno(error, errno, "Cannot drop the capabilities");
+    return true;
+}
+
+bool vsr_sandbox_enter(const vsr_sandbox *sandbox, vsr_thread_kind kind,
+                       GError **error)
+{
+    return drop_capabilities(error) && vsr_sandbox_filter(sandbox, kind, error);
+}

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * sandbox_filters.c: a program of the build: writes the system call filters of
+ * visor-vmm's threads as C, so that starting a domain costs no compiling, and
+ * visor-vmm needs no libseccomp.
+ *
+ * What no rule names is forbidden (a SIGSYS that ends the process). Asking for
+ * a file by its path is answered with EACCES, since libraries do it and go on.
+ *
+ * Usage: sandbox_filters > sandbox_made.c
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <linux/filter.h>
+
+#include "base/sandbox_kinds.h"
+
+enum { CALLS_MAX = 600 };
+
+enum {
+    M = 1 << SANDBOX_MAIN,
+    S = 1 << SANDBOX_SERVER,
+    C = 1 << SANDBOX_CONTROL,
+    I = 1 << SANDBOX_IO,
+    V = 1 << SANDBOX_VCPU,
+    ALL = M | S | C | I | V,
+    LOOPS = S | C | I,
+};
+
+#define LOW32    0xffffffffu
+#define NEGATIVE 0x80000000u
+/* Of an argument that the kernel takes as 32 bits, only those count. */
+#define IS(n, value)                                      \
+    {                                                     \
+        (n), SCMP_CMP_MASKED_EQ, LOW32, (uint32_t)(value) \
+    }
+#define HAS_NOT(n, bits)                   \
+    {                                      \
+        (n), SCMP_CMP_MASKED_EQ, (bits), 0 \
+    }
+#define HAS(n, bits)                            \
+    {                                           \
+        (n), SCMP_CMP_MASKED_EQ, (bits), (bits) \
+    }
+
+typedef struct {
+    unsigned kinds;
+    const char *call;
+    unsigned n;
+    struct scmp_arg_cmp arg[2];
+} rule;
+
+static const rule allowed[] = {
+    /* Memory, never to be executed. */
+    { ALL, "brk", 0, { { 0 } } },
+    { ALL, "madvise", 0, { { 0 } } },
+    { ALL, "mmap", 1, { HAS_NOT(2, PROT_EXEC) } },
+    { ALL, "mprotect", 1, { HAS_NOT(2, PROT_EXEC) } },
+    { ALL, "mremap", 0, { { 0 } } },
+    { ALL, "munmap", 0, { { 0 } } },
+    /* Threads among themselves, and their end. */
+    { ALL, "exit", 0, { { 0 } } },
+    { ALL, "exit_group", 0, { { 0 } } },
+    { ALL, "futex", 0, { { 0 } } },
+    { ALL, "getpid", 0, { { 0 } } },
+    { ALL, "gettid", 0, { { 0 } } },
+    { ALL, "restart_syscall", 0, { { 0 } } },
+    { ALL, "rt_sigprocmask", 0, { { 0 } } },
+    { ALL, "rt_sigreturn", 0, { { 0 } } },
+    { V, "rt_sigtimedwait", 0, { { 0 } } },
+    { ALL, "sched_yield", 0, { { 0 } } },
+    { ALL, "tgkill", 1, { IS(0, SANDBOX_PID_MARK) } },
+    /* Time. */
+    { ALL, "clock_gettime", 0, { { 0 } } },
+    { ALL, "clock_nanosleep", 0, { { 0 } } },
+    { ALL, "gettimeofday", 0, { { 0 } } },
+    { ALL, "nanosleep", 0, { { 0 } } },
+    { ALL, "timerfd_settime", 0, { { 0 } } },
+    { ALL, "getrandom", 0, { { 0 } } },
+    /* What is open. */
+    { ALL, "close", 0, { { 0 } } },
+    { ALL, "write", 0, { { 0 } } },
+    { M | LOOPS, "read", 0, { { 0 } } },
+    { M | LOOPS, "poll", 0, { { 0 } } },
+    { M | LOOPS, "ppoll", 0, { { 0 } } },
+    { M | LOOPS, "epoll_ctl", 0, { { 0 } } },
+    { LOOPS, "epoll_wait", 0, { { 0 } } },
+    { LOOPS, "epoll_pwait", 0, { { 0 } } },
+    { C, "pread64", 0, { { 0 } } },
+    { C, "lseek", 0, { { 0 } } },
+    { C, "mincore", 0, { { 0 } } },
+    { C, "fallocate", 0, { { 0 } } },
+    { S | C | M, "dup2", 0, { { 0 } } }, /* the log, when it is full */
+    { S | C | M, "dup3", 0, { { 0 } } },
+    { S | C | M, "fstat", 0, { { 0 } } },
+    { S | C | M, "newfstatat", 1, { HAS_NOT(0, NEGATIVE) } },
+    { S | C | M, "ftruncate", 0, { { 0 } } },
+    { S | C | M, "fcntl", 1, { IS(1, F_GETFL) } },
+    { S | C | M, "fcntl", 1, { IS(1, F_GETFD) } },
+    { S, "fcntl", 1, { IS(1, F_ADD_SEALS) } },
+    { S, "memfd_create", 0, { { 0 } } },
+    /* Clients and serial ports; never a new address. */
+    { S | C, "accept4", 0, { { 0 } } },
+    { S | M, "recvmsg", 0, { { 0 } } },
+    { S | M, "sendmsg", 0, { { 0 } } },
+    { C, "recvfrom", 0, { { 0 } } },
+    { C, "sendto", 1, { { 4, SCMP_CMP_EQ, 0, 0 } } },
+    { S, "geteuid", 0, { { 0 } } }, /* is the client ours? */
+    { S, "getsockopt", 0, { { 0 } } },
+    { C, "socketpair", 1, { IS(0, AF_UNIX) } },
+    /* Status and log, in the domain's folder. */
+    { S | C, "openat", 1, { IS(0, SANDBOX_FOLDER_FD) } },
+    { S | C,
+      "renameat",
+      2,
+      { IS(0, SANDBOX_FOLDER_FD), IS(2, SANDBOX_FOLDER_FD) } },
+    { S | C, "unlinkat", 1, { IS(0, SANDBOX_FOLDER_FD) } },
+    /* The end of a domain without definition: its folder goes. Main touches
+     * nothing of the guest's. */
+    { M, "openat", 1, { HAS_NOT(0, NEGATIVE) } },
+    { M, "renameat", 2, { HAS_NOT(0, NEGATIVE), HAS_NOT(2, NEGATIVE) } },
+    { M, "unlinkat", 1, { HAS_NOT(0, NEGATIVE) } },
+    { M, "faccessat", 1, { HAS_NOT(0, NEGATIVE) } },
+    { M, "faccessat2", 1, { HAS_NOT(0, NEGATIVE) } },
+    { M, "readlinkat", 1, { HAS_NOT(0, NEGATIVE) } },
+    { M, "getdents64", 0, { { 0 } } },
+    { M, "flock", 0, { { 0 } } },
+    { M, "fsync", 0, { { 0 } } },
+};
+
+/* Files by path: there are none. */
+static const rule refused[] = {
+    { ALL, "access", 0, { { 0 } } },
+    { ALL, "open", 0, { { 0 } } },
+    { ALL, "readlink", 0, { { 0 } } },
+    { ALL, "stat", 0, { { 0 } } },
+    { ALL, "lstat", 0, { { 0 } } },
+    { ALL, "statx", 0, { { 0 } } },
+    { ALL, "unlink", 0, { { 0 } } },
+    { ALL, "openat", 1, { HAS(0, NEGATIVE) } },
+    { ALL, "faccessat", 1, { HAS(0, NEGATIVE) } },
+    { ALL, "faccessat2", 1, { HAS(0, NEGATIVE) } },
+    { ALL, "newfstatat", 1, { HAS(0, NEGATIVE) } },
+    { ALL, "readlinkat", 1, { HAS(0, NEGATIVE) } },
+};
+
+#ifdef VSR_SANITIZERS
+/* Their run time: maps of the process, leaks looked for at the end, traces. */
+static const char *const sanitizers[] = {
+    "arch_prctl",
+    "clone",
+    "clone3",
+    "fstatfs",
+    "getcwd",
+    "getegid",
+    "geteuid",
+    "getgid",
+    "getppid",
+    "getrlimit",
+    "getuid",
+    "kill",
+    "mmap",
+    "mprotect",
+    "open",
+    "openat",
+    "pipe2",
+    "prctl",
+    "prlimit64",
+    "process_vm_readv",
+    "ptrace",
+    "pread64",
+    "readlink",
+    "readlinkat",
+    "read",
+    "rseq",
+    "rt_sigaction",
+    "sched_getaffinity",
+    "set_robust_list",
+    "sigaltstack",
+    "stat",
+    "newfstatat",
+    "fstat",
+    "lseek",
+    "sysinfo",
+    "uname",
+    "unlink",
+    "wait4",
+    "waitid",
+    "getdents64",
+    "fcntl",
+    "dup",
+    "dup2",
+    "pipe",
+    "writev",
+    "ioctl",
+    "access",
+    "personality",
+};
+#endif
+
+static void fail(const char *what, int rc)
+{
+    fprintf(stderr, "sandbox_filters: %s: %s\n", what, strerror(-rc));
+    exit(1);
+}
+
+static void add(scmp_filter_ctx ctx, uint32_t action, const rule *r)
+{
+    int number = seccomp_syscall_resolve_name(r->call);
+    int rc;
+
+    if (number == __NR_SCMP_ERROR)
+        fail(r->call, -ENOSYS);
+    rc = seccomp_rule_add_array(ctx, action, number, r->n, r->arg);
+    if (rc < 0)
+        fail(r->call, rc);
+}
+
+static void add_all(scmp_filter_ctx ctx, uint32_t action, const rule *rules,
+                    size_t n, unsigned kind)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((rules[i].kinds & (1u << kind)) != 0)
+            add(ctx, action, &rules[i]);
+}
+
+static void add_requests(scmp_filter_ctx ctx, unsigned kind)
+{
+#ifdef VSR_WITH_KVM
+    for (const sandbox_request *q = vsr_kvm_sandbox_requests; q->request != 0;
+         q++) {
+        rule r = { 0, "ioctl", 1, { IS(1, q->request) } };
+
+        if ((q->kinds & (1u << kind)) != 0)
+            add(ctx, SCMP_ACT_ALLOW, &r);
+    }
+#endif
+}
+
+/* A serial port's socket goes with the port; that may be on any of the two. */
+static void add_sockets(scmp_filter_ctx ctx)
+{
+    for (int i = 0; i < SANDBOX_SOCKETS; i++) {
+        rule r = { 0, "unlinkat", 1, { IS(0, SANDBOX_SOCKET_FD + i) } };
+
+        add(ctx, SCMP_ACT_ALLOW, &r);
+    }
+}
+
+static scmp_filter_ctx make(unsigned kind, int kvm)
+{
+    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_TRAP);
+    int rc;
+
+    if (ctx == NULL)
+        fail("seccomp_init", -ENOMEM);
+    rc = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    if (rc < 0)
+        fail("architecture", rc);
+#ifdef VSR_SANITIZERS
+    for (size_t i = 0; i < sizeof(sanitizers) / sizeof(sanitizers[0]); i++) {
+        rule r = { 0, sanitizers[i], 0, { { 0 } } };
+
+        add(ctx, SCMP_ACT_ALLOW, &r);
+    }
+#endif
+    add_all(ctx, SCMP_ACT_ALLOW, allowed, sizeof(allowed) / sizeof(allowed[0]),
+            kind);
+#ifndef VSR_SANITIZERS
+    add_all(ctx, SCMP_ACT_ERRNO(EACCES), refused,
+            sizeof(refused) / sizeof(refused[0]), kind);
+#endif
+    if (kvm)
+        add_requests(ctx, kind);
+    if (kind == SANDBOX_CONTROL)
+        add_sockets(ctx);
+    /* What a vCPU does most is looked at first. */
+    rc = seccomp_syscall_priority(ctx, SCMP_SYS(ioctl), 255);
+    if (rc < 0)
+        fail("priority", rc);
+    return ctx;
+}
+
+static void print_code(scmp_filter_ctx ctx, unsigned kind, int kvm)
+{
+    int fd = memfd_create("filter", 0);
+    struct sock_filter op;
+    int rc = fd < 0 ? -errno : seccomp_export_bpf(ctx, fd);
+    unsigned marks = 0;
+
+    if (rc < 0 || lseek(fd, 0, SEEK_SET) < 0)
+        fail("seccomp_export_bpf", rc < 0 ? rc : -errno);
+    printf("static const struct sock_filter filter_%d_%u[] = {\n", kvm, kind);
+    while (read(fd, &op, sizeof(op)) == (ssize_t)sizeof(op)) {
+        printf("    { 0x%02x, %u, %u, 0x%08x },\n", op.code, op.jt, op.jf,
+               op.k);
+        marks +=
+            op.k == SANDBOX_PID_MARK && op.code == (BPF_JMP | BPF_JEQ | BPF_K);
+    }
+    printf("};\n");
+    if (marks != 1)
+        fail("our process id is not compared with once", -EINVAL);
+    close(fd);
+}
+
+int main(void)
+{
+    printf("/* Made by sandbox_filters.c. */\n"
+           "#include \"vmm/sandbox_table.h\"\n\n"
+           "#define COUNT(a) (sizeof(a) / sizeof((a)[0]))\n"
+           "const char *const vsr_sandbox_calls[] = {\n");
+    for (int i = 0; i < CALLS_MAX; i++) {
+        char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, i);
+
+        if (name != NULL)
+            printf("    [%d] = \"%s\",\n", i, name);
+        free(name);
+    }
+    printf("};\n");
+    for (int kvm = 0; kvm < 2; kvm++)
+        for (unsigned kind = 0; kind < SANDBOX_KINDS; kind++) {
+            scmp_filter_ctx ctx = make(kind, kvm);
+
+            print_code(ctx, kind, kvm);
+            seccomp_release(ctx);
+        }
+    printf("const unsigned vsr_sandbox_n_calls = COUNT(vsr_sandbox_calls);\n"
+           "#define FILTER(kvm, kind) "
+           "{ filter_##kvm##_##kind, COUNT(filter_##kvm##_##kind) }\n"
+           "const sandbox_filter vsr_sandbox_filters[2][SANDBOX_KINDS] = {\n");
+    for (int kvm = 0; kvm < 2; kvm++) {
+        printf("    {");
+        for (int kind = 0; kind < SANDBOX_KINDS; kind++)
+            printf(" FILTER(%d, %d),", kvm, kind);
+        printf(" },\n");
+    }
+    printf("};\n");
+    return ferror(stdout) || fflush(stdout) != 0;
+}
