@@ -275,8 +275,8 @@ static const refusal refusals[] = {
     /* devices */
     { "<devices>\n<emulator>/q</emulator></devices>", NO,
       "line 4: element '<emulator>' of 'devices'" },
-    { "<devices><disk/></devices>", NO, "element '<disk>' of 'devices'" },
-    { "<devices><interface/></devices>", NO, "'<interface>'" },
+    { "<devices><sound/></devices>", NO, "element '<sound>' of 'devices'" },
+    { "<devices><video/></devices>", NO, "'<video>'" },
     { "<devices><serial/></devices>", XML, "'serial' has no attribute 'type'" },
     { "<devices><serial type='tcp'/></devices>", NO, "value 'tcp'" },
     { "<devices><serial type='file'/></devices>", XML, "needs a source path" },
