@@ -32,7 +32,9 @@ static const GOptionEntry run_options[] = {
     { "firmware", 0, 0, G_OPTION_ARG_FILENAME, &opt.firmware,
       "boot this firmware instead of a kernel", "FILE" },
     { "append", 'a', 0, G_OPTION_ARG_STRING, &opt.append,
-      "the kernel's command line (default: console=ttyS0)", "TEXT" },
+      "the kernel's command line (default: console=ttyS0; on micro also "
+      "pci=off)",
+      "TEXT" },
     { "memory", 'm', 0, G_OPTION_ARG_STRING, &opt.memory,
       "guest RAM, e.g. 256M (the default) or 2G", "SIZE" },
     { "vcpus", 'n', 0, G_OPTION_ARG_INT, &opt.vcpus, "virtual CPUs (1)", "N" },
@@ -74,6 +76,14 @@ static char *absolute(const char *path)
     return path ? g_canonicalize_filename(path, NULL) : NULL;
 }
 
+/* The micro board has no PCI, and Linux looks for it all the same: 230 exits
+ * on kvm. */
+static const char *default_cmdline(void)
+{
+    return g_strcmp0(opt.machine, "micro") == 0 ? "console=ttyS0 pci=off"
+                                                : "console=ttyS0";
+}
+
 static char *make_xml(const char *engine, uint64_t memory_kib)
 {
     GString *xml = g_string_new(NULL);
@@ -82,7 +92,7 @@ static char *make_xml(const char *engine, uint64_t memory_kib)
     g_autofree char *firmware = absolute(opt.firmware);
     const char *base = opt.append     ? opt.append
                        : opt.firmware ? NULL
-                                      : "console=ttyS0";
+                                      : default_cmdline();
     g_autofree char *cmdline =
         opt.shell ? g_strdup_printf("%s rdinit=/bin/sh init=/bin/sh",
                                     base ? base : "")
@@ -322,7 +332,8 @@ const vctl_command vctl_run_commands[] = {
       "boot a kernel here, its console on this terminal",
       "The machine lives in this process and ends with it: when the guest "
       "powers off, on Ctrl-], or when vctl is stopped. Without --append the "
-      "command line is 'console=ttyS0'. The exit code is 0 after a power-off, "
+      "command line is 'console=ttyS0', on the micro board 'console=ttyS0 "
+      "pci=off'. The exit code is 0 after a power-off, "
       "the guest's own status with --test-devices, 124 after --timeout, 125 "
       "when the guest could not be started, 126 when it crashed.",
       run_options, 0, 1, cmd_run },
