@@ -6,8 +6,9 @@
  * a vsr_net_source: links created and set up, descriptors opened. The domain's
  * process makes a vsr_net from it and moves frames.
  *
- * Threads: a source: any. A net: new, free, set_* on the control thread;
- *          everything else on its loop.
+ * Threads: a source: any. A net: new, free, set_link on the control thread;
+ *          everything else on its loop, from where events come too, with no
+ *          lock held and never from inside a call.
  */
 #ifndef VSR_NET_NET_H
 #define VSR_NET_NET_H
@@ -54,15 +55,16 @@ enum { VSR_NET_QUEUES_MAX = 16 };
 
 typedef struct {
     vsr_net_kind kind;
-    char *device; /* the bridge, macvtap's lower link, or NULL */
-    char *target; /* the link's name; NULL: one is chosen */
-    bool managed; /* TAP: the link exists and stays */
+    char *device;     /* the bridge, macvtap's lower link, or NULL */
+    char *target;     /* the link's name; NULL: one is chosen */
+    bool make_bridge; /* BRIDGE: make it where there is none */
+    bool managed;     /* TAP: the link exists and stays */
     vsr_net_macvtap mode;
     GArray *forwards; /* USER: of vsr_net_forward; or NULL */
     uint32_t queues;  /* 1 … VSR_NET_QUEUES_MAX */
     uint32_t mtu;     /* 0: the bridge's or lower link's, else 1500 */
-    uint16_t vlan;    /* 1 … 4094; 0: none */
-    uint8_t mac[6];   /* of the guest: for macvtap and filters */
+    uint16_t vlan;    /* 1 … 4094, of a port of a bridge; 0: none */
+    uint8_t mac[6];   /* of the guest: macvtap's; a tap's begins with fe */
     vsr_net_rate in, out;
 } vsr_net_location;
 
@@ -70,25 +72,37 @@ typedef struct {
 typedef struct {
     vsr_net_kind kind;
     char *name; /* the link's, for messages and stats; NULL for USER */
-    uint32_t n; /* descriptors: one a queue */
+    uint32_t n; /* queues: as many descriptors, but for USER and NULL */
     int fd[VSR_NET_QUEUES_MAX]; /* owned */
+    int hold_fd; /* owned, or -1: MACVTAP's link lives as long as it is open */
     uint32_t mtu;
-    GArray *forwards; /* USER; owned */
-    bool vnet_hdr;    /* frames have a virtio-net header before them */
+    GArray *forwards;     /* USER; owned */
+    bool vnet_hdr;        /* frames have a virtio-net header before them */
+    vsr_net_rate in, out; /* what the host's kernel does not do for us */
 } vsr_net_source;
 
 /* Makes the link, which goes with the last descriptor of it, also after a
- * SIGKILL; a bridge that was made for it stays while it has ports. ACCESS (no
- * CAP_NET_ADMIN), NOT_FOUND (the bridge), EXISTS (the link's name), CONFIG. */
+ * SIGKILL; a bridge that was made for it stays while it has ports, and goes at
+ * the next vsr_net_sweep(). A macvtap link is in a network namespace of its
+ * own, which is what makes it go: `ip link` does not show it. ACCESS (no
+ * CAP_NET_ADMIN; macvtap: CAP_SYS_ADMIN), NOT_FOUND (the bridge, the lower
+ * link), EXISTS (the link's name), CONFIG, NO_SUPPORT (the host's kernel). */
 bool vsr_net_source_open(vsr_net_source *out, const vsr_net_location *location,
                          GError **error);
 void vsr_net_source_clear(vsr_net_source *source);
+/* Takes away bridges of ours without ports. Called by every open of kind
+ * BRIDGE; for the starter, when a domain has ended. */
+void vsr_net_sweep(void);
 
 /* --- frames ---------------------------------------------------------------------- */
 
 typedef struct vsr_net vsr_net;
 
-enum { VSR_NET_VNET_HDR_LEN = 12 }; /* VIRTIO 1.2, 5.1.6, with num_buffers */
+enum {
+    VSR_NET_VNET_HDR_LEN = 12, /* VIRTIO 1.2, 5.1.6, with num_buffers */
+    VSR_NET_FRAME_MAX = 65535 + 14 + 4,
+    VSR_NET_IOV_MAX = 511,
+};
 
 /* Of the guest's driver; as the bits of TUNSETOFFLOAD. */
 enum {
@@ -105,7 +119,7 @@ typedef struct {
     void (*readable)(void *opaque, uint32_t queue);
     /* After a send that returned -EAGAIN. */
     void (*writable)(void *opaque, uint32_t queue);
-    /* The link has gone: nothing is sent or received any more. */
+    /* The link has gone: nothing is sent or received any more. Once. */
     void (*lost)(void *opaque);
 } vsr_net_events;
 
@@ -117,20 +131,26 @@ void vsr_net_free(vsr_net *net); /* NULL is a no-op */
 /* VSR_NET_OFFLOAD_* that it can take from and give to a guest. 0: frames are
  * whole and their checksums done; the header is all zero. */
 uint32_t vsr_net_offloads(const vsr_net *net);
+/* Any thread. */
 void vsr_net_set_offloads(vsr_net *net, uint32_t offloads);
 uint32_t vsr_net_mtu(const vsr_net *net);
 uint32_t vsr_net_queues(const vsr_net *net);
+/* Frames to the guest come in the first n queues only, from the beginning in
+ * one. On the loop. */
+void vsr_net_set_active(vsr_net *net, uint32_t n);
 
 /* One frame with its header of VSR_NET_VNET_HDR_LEN bytes first. 0, -EAGAIN
  * (writable() follows), or another -errno: the frame is dropped. */
 int vsr_net_send(vsr_net *net, uint32_t queue, const struct iovec *iov,
                  uint32_t n);
-/* The next frame, header first; its length, or -EAGAIN. What does not fit is
- * cut off. */
+/* The next frame, header first; its length, or -EAGAIN. -EMSGSIZE: it did not
+ * fit, and is dropped; the next may. n is at most VSR_NET_IOV_MAX. */
 ssize_t vsr_net_receive(vsr_net *net, uint32_t queue, const struct iovec *iov,
                         uint32_t n);
 /* Whether readable() is wanted: the guest has buffers. */
 void vsr_net_want(vsr_net *net, uint32_t queue, bool on);
+/* Down: what is sent is dropped, nothing is received, the host's link has no
+ * carrier. Waits for the loop. */
 void vsr_net_set_link(vsr_net *net, bool up);
 
 typedef struct {

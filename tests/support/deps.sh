@@ -5,10 +5,10 @@
 
 DEPS_build="gcc meson ninja-build pkg-config libc6-dev libglib2.0-dev libxml2-dev
 libyajl-dev libnl-3-dev libcmocka-dev zlib1g-dev liblzma-dev libbz2-dev
-liblz4-dev libzstd-dev libseccomp-dev liburing-dev libnbd-dev"
+liblz4-dev libzstd-dev libseccomp-dev liburing-dev libnbd-dev libslirp-dev"
 DEPS_guest="busybox-static cpio"
 DEPS_test="python3 seabios valgrind clang g++ libxml2-utils nasm acpica-tools
-qemu-system-x86 qemu-utils git man-db"
+qemu-system-x86 qemu-utils git man-db iproute2"
 
 DEPS_lab="qemu-system-x86 qemu-system-common busybox-static kmod cpio xz-utils"
 

@@ -1,0 +1,622 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Taps, bridges and macvtaps of the host's kernel, in a network namespace of
+ * the test's own. Without root: skipped (77).
+ */
+#include <errno.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "tests/net/net_fixture.h"
+
+static const uint8_t mac_a[6] = { 0x52, 0x54, 0, 0, 0, 0xa };
+static const uint8_t mac_b[6] = { 0x52, 0x54, 0, 0, 0, 0xb };
+
+/* --- helpers -------------------------------------------------------------------- */
+
+G_GNUC_PRINTF(1, 2) static int run(const char *format, ...)
+{
+    g_autofree char *command = NULL;
+    va_list args;
+
+    va_start(args, format);
+    command = g_strdup_vprintf(format, args);
+    va_end(args);
+    return system(command);
+}
+
+static vsr_net_location location_of(vsr_net_kind kind, const char *device,
+                                    const uint8_t mac[6])
+{
+    vsr_net_location l = { .kind = kind, .device = (char *)(uintptr_t)device };
+
+    memcpy(l.mac, mac, 6);
+    return l;
+}
+
+static vsr_net_source open_ok(const vsr_net_location *l)
+{
+    vsr_net_source source;
+    GError *error = NULL;
+
+    if (!vsr_net_source_open(&source, l, &error))
+        fail_msg("%s", error->message);
+    return source;
+}
+
+static void open_fails(const vsr_net_location *l, visor_error_code code,
+                       const char *word)
+{
+    vsr_net_source source;
+    GError *error = NULL;
+
+    assert_false(vsr_net_source_open(&source, l, &error));
+    if (!g_error_matches(error, VSR_ERROR, code) ||
+        strstr(error->message, word) == NULL)
+        fail_msg("code %d: %s", error->code, error->message);
+    g_error_free(error);
+}
+
+static net_fixture *net_of(const vsr_net_location *l)
+{
+    vsr_net_source source = open_ok(l);
+    GError *error = NULL;
+    net_fixture *f = net_fixture_new(&source, &error);
+
+    if (f == NULL)
+        fail_msg("%s", error->message);
+    vsr_net_source_clear(&source);
+    return f;
+}
+
+static struct ifreq link_ioctl(unsigned long request, const char *name)
+{
+    struct ifreq ifr = { 0 };
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    g_strlcpy(ifr.ifr_name, name, IFNAMSIZ);
+    assert_int_equal(ioctl(fd, request, &ifr), 0);
+    close(fd);
+    return ifr;
+}
+
+static bool link_is(const char *name, short flag)
+{
+    return (link_ioctl(SIOCGIFFLAGS, name).ifr_flags & flag) != 0;
+}
+
+static bool becomes(bool (*is)(const void *), const void *what)
+{
+    for (int i = 0; i < 300; i++) {
+        if (is(what))
+            return true;
+        g_usleep(10000);
+    }
+    return false;
+}
+
+static bool is_gone(const void *name)
+{
+    return if_nametoindex(name) == 0;
+}
+
+/* An experimental EtherType, so that the kernel's own talk is told apart. */
+static void frame_of(uint8_t *out, const uint8_t to[6], const uint8_t from[6],
+                     uint8_t fill, size_t len)
+{
+    memset(out, fill, len);
+    memcpy(out, to, 6);
+    memcpy(out + 6, from, 6);
+    out[12] = 0x88;
+    out[13] = 0xb5;
+}
+
+/* Ours of the next frames, within `ms`; NULL: none. */
+static GBytes *next_ours(net_fixture *f, uint32_t ms)
+{
+    GBytes *frame;
+
+    while ((frame = fixture_frame(f, ms)) != NULL) {
+        const uint8_t *data = g_bytes_get_data(frame, NULL);
+
+        if (g_bytes_get_size(frame) > 14 && data[12] == 0x88 &&
+            data[13] == 0xb5)
+            return frame;
+        g_bytes_unref(frame);
+    }
+    return NULL;
+}
+
+static void crosses(net_fixture *from, net_fixture *to,
+                    const uint8_t from_mac[6], const uint8_t to_mac[6])
+{
+    GBytes *got = NULL;
+    uint8_t frame[1514];
+
+    frame_of(frame, to_mac, from_mac, 0x5a, sizeof(frame));
+    /* A port may listen a moment before it forwards. */
+    for (int i = 0; got == NULL && i < 50; i++) {
+        assert_int_equal(fixture_send(from, frame, sizeof(frame)), 0);
+        got = next_ours(to, 100);
+    }
+    assert_non_null(got);
+    assert_int_equal(g_bytes_get_size(got), sizeof(frame));
+    assert_memory_equal(g_bytes_get_data(got, NULL), frame, sizeof(frame));
+    g_bytes_unref(got);
+}
+
+/* --- taps ------------------------------------------------------------------------------ */
+
+static void tap_is_made_and_goes_with_its_descriptor(void **state)
+{
+    vsr_net_location l = location_of(VSR_NET_TAP, NULL, mac_a);
+    vsr_net_source source = open_ok(&l), second = open_ok(&l);
+    struct ifreq ifr = link_ioctl(SIOCGIFHWADDR, "vnet0");
+
+    assert_string_equal(source.name, "vnet0");
+    assert_string_equal(second.name, "vnet1");
+    assert_int_equal(source.mtu, 1500);
+    assert_memory_equal(ifr.ifr_hwaddr.sa_data, "\xfe\x54\0\0\0\x0a", 6);
+    assert_true(link_is("vnet0", IFF_UP));
+    vsr_net_source_clear(&source);
+    assert_true(becomes(is_gone, "vnet0"));
+    source = open_ok(&l);
+    assert_string_equal(source.name, "vnet0");
+    vsr_net_source_clear(&source);
+    vsr_net_source_clear(&second);
+}
+
+static void name_is_taken_once(void **state)
+{
+    vsr_net_location l = location_of(VSR_NET_TAP, NULL, mac_a);
+    vsr_net_source source;
+
+    l.target = (char *)(uintptr_t) "mytap";
+    l.queues = 2;
+    source = open_ok(&l);
+    open_fails(&l, VISOR_ERR_EXISTS, "mytap");
+    vsr_net_source_clear(&source);
+    l.target = (char *)(uintptr_t) "vn%d";
+    open_fails(&l, VISOR_ERR_CONFIG, "vn%d");
+    l.target = (char *)(uintptr_t) "a-name-too-long-for-it";
+    open_fails(&l, VISOR_ERR_CONFIG, "15");
+}
+
+static void tap_that_is_there_is_used_and_stays(void **state)
+{
+    vsr_net_location l = location_of(VSR_NET_TAP, NULL, mac_a);
+    vsr_net_source source;
+
+    l.target = (char *)(uintptr_t) "theirs";
+    l.managed = true;
+    open_fails(&l, VISOR_ERR_NOT_FOUND, "theirs");
+    assert_int_equal(
+        run("ip tuntap add dev theirs mode tap vnet_hdr && ip link "
+            "set theirs mtu 1400 up"),
+        0);
+    source = open_ok(&l);
+    assert_int_equal(source.mtu, 1400);
+    vsr_net_source_clear(&source);
+    assert_int_not_equal(if_nametoindex("theirs"), 0);
+    assert_int_equal(run("ip link del theirs"), 0);
+    l.target = (char *)(uintptr_t) "lo";
+    open_fails(&l, VISOR_ERR_CONFIG, "lo");
+}
+
+static void carrier_follows_the_guests_link(void **state)
+{
+    vsr_net_location l = location_of(VSR_NET_TAP, NULL, mac_a);
+    net_fixture *f = net_of(&l);
+
+    assert_true(link_is("vnet0", IFF_RUNNING));
+    vsr_net_set_link(f->net, false);
+    for (int i = 0; i < 300 && link_is("vnet0", IFF_RUNNING); i++)
+        g_usleep(10000);
+    assert_false(link_is("vnet0", IFF_RUNNING));
+    vsr_net_set_link(f->net, true);
+    for (int i = 0; i < 300 && !link_is("vnet0", IFF_RUNNING); i++)
+        g_usleep(10000);
+    assert_true(link_is("vnet0", IFF_RUNNING));
+    net_fixture_free(f);
+}
+
+static int64_t cpu_us(void)
+{
+    struct rusage r;
+
+    getrusage(RUSAGE_SELF, &r);
+    return (r.ru_utime.tv_sec + r.ru_stime.tv_sec) * INT64_C(1000000) +
+           r.ru_utime.tv_usec + r.ru_stime.tv_usec;
+}
+
+static void link_that_goes_is_told_once(void **state)
+{
+    vsr_net_location l = location_of(VSR_NET_TAP, NULL, mac_a);
+    uint8_t frame[64];
+    net_fixture *f;
+    int64_t begin;
+
+    l.queues = 4;
+    f = net_of(&l);
+    assert_int_equal(run("ip link del vnet0"), 0);
+    assert_true(fixture_wait(f, &f->n_lost, 1));
+    begin = cpu_us();
+    frame_of(frame, mac_b, mac_a, 1, sizeof(frame));
+    assert_int_equal(fixture_send(f, frame, sizeof(frame)), -ENETDOWN);
+    g_usleep(300000);
+    assert_true(cpu_us() - begin < 100000); /* nobody spins */
+    assert_int_equal(f->n_lost, 1);
+    net_fixture_free(f);
+}
+
+static void link_that_is_down_is_not_lost(void **state)
+{
+    vsr_net_location l = location_of(VSR_NET_TAP, NULL, mac_a);
+    net_fixture *f = net_of(&l);
+    vsr_net_stats stats;
+    uint8_t frame[64];
+
+    frame_of(frame, mac_b, mac_a, 1, sizeof(frame));
+    assert_int_equal(run("ip link set vnet0 down"), 0);
+    assert_int_equal(fixture_send(f, frame, sizeof(frame)), -EIO);
+    assert_int_equal(run("ip link set vnet0 up"), 0);
+    assert_int_equal(fixture_send(f, frame, sizeof(frame)), 0);
+    vsr_net_get_stats(f->net, &stats);
+    assert_int_equal(stats.tx_drops, 1);
+    assert_int_equal(stats.tx_packets, 1);
+    assert_int_equal(f->n_lost, 0);
+    net_fixture_free(f);
+}
+
+/* --- bridges ----------------------------------------------------------------------------- */
+
+static void bridge_must_be_there_and_be_one(void **state)
+{
+    vsr_net_location l = location_of(VSR_NET_BRIDGE, "nobr", mac_a);
+
+    open_fails(&l, VISOR_ERR_NOT_FOUND, "nobr");
+    assert_true(becomes(is_gone, "vnet0"));
+    l.device = (char *)(uintptr_t) "lo";
+    open_fails(&l, VISOR_ERR_CONFIG, "lo");
+}
+
+static void bridge_of_ours_comes_and_goes(void **state)
+{
+    vsr_net_location l = location_of(VSR_NET_BRIDGE, "ourbr", mac_a);
+    vsr_net_source a, b;
+
+    l.make_bridge = true;
+    a = open_ok(&l);
+    b = open_ok(&l);
+    assert_true(link_is("ourbr", IFF_UP));
+    vsr_net_source_clear(&a);
+    assert_true(becomes(is_gone, "vnet0"));
+    vsr_net_sweep();
+    assert_int_not_equal(if_nametoindex("ourbr"), 0);
+    vsr_net_source_clear(&b);
+    assert_true(becomes(is_gone, "vnet1"));
+    vsr_net_sweep();
+    assert_int_equal(if_nametoindex("ourbr"), 0);
+}
+
+static void bridge_of_others_stays(void **state)
+{
+    vsr_net_location l = location_of(VSR_NET_BRIDGE, "br0", mac_a);
+    vsr_net_source a;
+
+    assert_int_equal(run("ip link add br0 type bridge && ip link set br0 mtu "
+                         "1400 up"),
+                     0);
+    a = open_ok(&l);
+    assert_int_equal(a.mtu, 1400);
+    assert_int_equal(link_ioctl(SIOCGIFMTU, "vnet0").ifr_mtu, 1400);
+    vsr_net_source_clear(&a);
+    vsr_net_sweep();
+    assert_int_not_equal(if_nametoindex("br0"), 0);
+    assert_int_equal(run("ip link del br0"), 0);
+}
+
+static void frames_cross_a_bridge(void **state)
+{
+    vsr_net_location l = location_of(VSR_NET_BRIDGE, "ourbr", mac_a);
+    net_fixture *a, *b;
+
+    l.make_bridge = true;
+    a = net_of(&l);
+    memcpy(l.mac, mac_b, 6);
+    b = net_of(&l);
+    assert_int_equal(vsr_net_offloads(a->net) & VSR_NET_OFFLOAD_CSUM,
+                     VSR_NET_OFFLOAD_CSUM);
+    crosses(a, b, mac_a, mac_b);
+    crosses(b, a, mac_b, mac_a);
+    net_fixture_free(a);
+    net_fixture_free(b);
+}
+
+typedef struct {
+    vsr_net *net;
+    uint32_t n;
+} active_call;
+
+static void set_active(void *opaque)
+{
+    active_call *call = opaque;
+
+    vsr_net_set_active(call->net, call->n);
+}
+
+/* One after the other, of as many flows. */
+static uint32_t send_flows(net_fixture *from, net_fixture *to, uint32_t n)
+{
+    uint8_t frame[64];
+    uint32_t got = 0, queues = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint8_t mac[6];
+        GBytes *bytes;
+
+        memcpy(mac, mac_a, 6);
+        mac[4] = (uint8_t)i;
+        frame_of(frame, mac_b, mac, (uint8_t)i, sizeof(frame));
+        assert_int_equal(fixture_send(from, frame, sizeof(frame)), 0);
+        bytes = next_ours(to, 1000);
+        got += bytes != NULL;
+        if (bytes != NULL)
+            g_bytes_unref(bytes);
+        queues |= 1u << to->queue_of_last;
+    }
+    assert_int_equal(got, n);
+    return queues;
+}
+
+static void frames_come_in_active_queues_only(void **state)
+{
+    vsr_net_location l = location_of(VSR_NET_BRIDGE, "ourbr", mac_a);
+    active_call call = { .n = 4 };
+    net_fixture *a, *b;
+    uint32_t queues;
+
+    l.make_bridge = true;
+    a = net_of(&l);
+    memcpy(l.mac, mac_b, 6);
+    l.queues = 4;
+    b = net_of(&l);
+    call.net = b->net;
+    assert_int_equal(vsr_net_queues(b->net), 4);
+    crosses(a, b, mac_a, mac_b);
+    assert_int_equal(send_flows(a, b, 32), 1);
+    vsr_loop_sync(b->loop, set_active, &call);
+    queues = send_flows(a, b, 32);
+    assert_int_not_equal(queues, 1);
+    call.n = 2;
+    vsr_loop_sync(b->loop, set_active, &call);
+    assert_int_equal(send_flows(a, b, 32) & ~3u, 0);
+    /* None of the others is taken for a link that went. */
+    assert_int_equal(b->n_lost, 0);
+    net_fixture_free(a);
+    net_fixture_free(b);
+}
+
+/* KiB that arrive at `to` in a second of sending all the time. */
+static uint32_t throughput(net_fixture *from, net_fixture *to)
+{
+    int64_t end = g_get_monotonic_time() + G_TIME_SPAN_SECOND;
+    uint32_t writable = from->n_writable;
+    uint8_t frame[1014];
+    uint64_t bytes = 0;
+    GBytes *got;
+
+    frame_of(frame, mac_b, mac_a, 0, sizeof(frame));
+    while (g_get_monotonic_time() < end) {
+        int rc = fixture_send(from, frame, sizeof(frame));
+
+        if (rc == -EAGAIN)
+            assert_true(fixture_wait(from, &from->n_writable, ++writable));
+        g_usleep(100);
+    }
+    while ((got = next_ours(to, 100)) != NULL) {
+        bytes += g_bytes_get_size(got);
+        g_bytes_unref(got);
+    }
+    return (uint32_t)(bytes / 1024);
+}
+
+static void rates_are_kept(void **state)
+{
+    vsr_net_location la = location_of(VSR_NET_BRIDGE, "ourbr", mac_a);
+    vsr_net_location lb = location_of(VSR_NET_BRIDGE, "ourbr", mac_b);
+    net_fixture *a, *b;
+
+    la.make_bridge = lb.make_bridge = true;
+    a = net_of(&la);
+    lb.in = (vsr_net_rate){ .average = 500 };
+    b = net_of(&lb); /* of the host's kernel */
+    crosses(a, b, mac_a, mac_b);
+    assert_in_range(throughput(a, b), 300, 800);
+    net_fixture_free(a);
+    net_fixture_free(b);
+
+    la.out = (vsr_net_rate){ .average = 500 };
+    lb.in = (vsr_net_rate){ 0 };
+    a = net_of(&la); /* of it, or, where it has no police, ours */
+    b = net_of(&lb);
+    crosses(a, b, mac_a, mac_b);
+    assert_in_range(throughput(a, b), 200, 800);
+    net_fixture_free(a);
+    net_fixture_free(b);
+}
+
+static void vlan_needs_a_bridge_that_filters(void **state)
+{
+    vsr_net_location la = location_of(VSR_NET_BRIDGE, "br0", mac_a);
+    vsr_net_location lb = location_of(VSR_NET_BRIDGE, "br0", mac_b);
+    net_fixture *a, *b, *c;
+    uint8_t frame[64];
+
+    la.vlan = lb.vlan = 7;
+    assert_int_equal(run("ip link add br0 type bridge && ip link set br0 up"),
+                     0);
+    open_fails(&la, VISOR_ERR_CONFIG, "vlan_filtering");
+    if (run("ip link set br0 type bridge vlan_filtering 1 2>/dev/null") != 0) {
+        run("ip link del br0");
+        print_message("skipped: this kernel has no VLANs on bridges\n");
+        skip();
+    }
+    a = net_of(&la);
+    b = net_of(&lb);
+    lb.vlan = 8;
+    c = net_of(&lb);
+    crosses(a, b, mac_a, mac_b);
+    frame_of(frame, (const uint8_t *)"\xff\xff\xff\xff\xff\xff", mac_a, 0,
+             sizeof(frame));
+    assert_int_equal(fixture_send(a, frame, sizeof(frame)), 0);
+    assert_null(next_ours(c, 300));
+    net_fixture_free(a);
+    net_fixture_free(b);
+    net_fixture_free(c);
+    run("ip link del br0");
+    la.kind = VSR_NET_TAP;
+    open_fails(&la, VISOR_ERR_NO_SUPPORT, "VLAN");
+}
+
+/* --- macvtaps ------------------------------------------------------------------------------ */
+
+static void macvtaps_talk(void **state)
+{
+    vsr_net_location la = location_of(VSR_NET_MACVTAP, "v0", mac_a);
+    vsr_net_location lb = location_of(VSR_NET_MACVTAP, "v0", mac_b);
+    net_fixture *a = net_of(&la), *b = net_of(&lb), *c;
+
+    assert_int_equal(vsr_net_mtu(a->net), 1500);
+    crosses(a, b, mac_a, mac_b);
+    net_fixture_free(b);
+    lb.device = (char *)(uintptr_t) "v1"; /* and over the wire */
+    lb.queues = 2;
+    c = net_of(&lb);
+    crosses(a, c, mac_a, mac_b);
+    crosses(c, a, mac_b, mac_a);
+    net_fixture_free(a);
+    net_fixture_free(c);
+}
+
+static void macvtaps_in_private_mode_do_not_talk(void **state)
+{
+    vsr_net_location la = location_of(VSR_NET_MACVTAP, "v0", mac_a);
+    vsr_net_location lb = location_of(VSR_NET_MACVTAP, "v0", mac_b);
+    net_fixture *a, *b;
+    uint8_t frame[64];
+
+    la.mode = lb.mode = VSR_NET_MACVTAP_PRIVATE;
+    a = net_of(&la);
+    b = net_of(&lb);
+    frame_of(frame, mac_b, mac_a, 0, sizeof(frame));
+    assert_int_equal(fixture_send(a, frame, sizeof(frame)), 0);
+    assert_null(next_ours(b, 300));
+    net_fixture_free(a);
+    net_fixture_free(b);
+}
+
+static void macvtap_errors_name_the_link(void **state)
+{
+    vsr_net_location l = location_of(VSR_NET_MACVTAP, "nolink", mac_a);
+
+    open_fails(&l, VISOR_ERR_NOT_FOUND, "nolink");
+    l.vlan = 3;
+    open_fails(&l, VISOR_ERR_NO_SUPPORT, "VLAN");
+}
+
+/* A process that has the link, and is killed. */
+static void kill_a_holder_of(const vsr_net_location *l, char name[16])
+{
+    int pipes[2], status;
+    char byte;
+    pid_t pid;
+
+    assert_int_equal(pipe(pipes), 0);
+    pid = fork();
+    if (pid == 0) {
+        vsr_net_source source;
+
+        if (!vsr_net_source_open(&source, l, NULL))
+            _exit(1);
+        if (write(pipes[1], source.name, strlen(source.name) + 1) < 0)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    close(pipes[1]);
+    memset(name, 0, 16);
+    assert_true(read(pipes[0], name, 15) > 0);
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(read(pipes[0], &byte, 1), 0);
+    close(pipes[0]);
+}
+
+static void links_go_after_a_kill(void **state)
+{
+    vsr_net_location l = location_of(VSR_NET_TAP, NULL, mac_a);
+    vsr_net_source source;
+    char name[16];
+
+    kill_a_holder_of(&l, name);
+    assert_string_equal(name, "vnet0");
+    assert_true(becomes(is_gone, "vnet0"));
+
+    /* One link of that mode is all that fits. */
+    l = location_of(VSR_NET_MACVTAP, "v0", mac_a);
+    l.mode = VSR_NET_MACVTAP_PASSTHROUGH;
+    kill_a_holder_of(&l, name);
+    source = open_ok(&l);
+    open_fails(&l, VISOR_ERR_BUSY, "v0");
+    vsr_net_source_clear(&source);
+    /* The address, in the other modes. */
+    l.mode = VSR_NET_MACVTAP_BRIDGE;
+    kill_a_holder_of(&l, name);
+    source = open_ok(&l);
+    open_fails(&l, VISOR_ERR_BUSY, "52:54:00:00:00:0a");
+    vsr_net_source_clear(&source);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tap_is_made_and_goes_with_its_descriptor),
+        cmocka_unit_test(name_is_taken_once),
+        cmocka_unit_test(tap_that_is_there_is_used_and_stays),
+        cmocka_unit_test(carrier_follows_the_guests_link),
+        cmocka_unit_test(link_that_goes_is_told_once),
+        cmocka_unit_test(link_that_is_down_is_not_lost),
+        cmocka_unit_test(bridge_must_be_there_and_be_one),
+        cmocka_unit_test(bridge_of_ours_comes_and_goes),
+        cmocka_unit_test(bridge_of_others_stays),
+        cmocka_unit_test(frames_cross_a_bridge),
+        cmocka_unit_test(frames_come_in_active_queues_only),
+        cmocka_unit_test(rates_are_kept),
+        cmocka_unit_test(vlan_needs_a_bridge_that_filters),
+        cmocka_unit_test(macvtaps_talk),
+        cmocka_unit_test(macvtaps_in_private_mode_do_not_talk),
+        cmocka_unit_test(macvtap_errors_name_the_link),
+        cmocka_unit_test(links_go_after_a_kill),
+    };
+
+    if (unshare(CLONE_NEWNET) < 0 || access("/dev/net/tun", R_OK | W_OK) < 0 ||
+        run("ip link set lo up 2>/dev/null") != 0) {
+        printf("skipped: no network namespace (%s), /dev/net/tun or ip\n",
+               g_strerror(errno));
+        return 77;
+    }
+    if (run("ip link add v0 type veth peer name v1 && ip link set v0 up && "
+            "ip link set v1 up") != 0)
+        return 77;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
