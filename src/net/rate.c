@@ -12,7 +12,8 @@ enum {
     NS_PER_S = 1000000000,
     BURST_MIN = 64 * 1024, /* a frame of the largest, so that a queue of small
                               ones is served in batches */
-    PAUSE_NS = 1000000,    /* no timer for less */
+    PAUSE_NS = 1000000,    /* no timer for less … */
+    DEPTH_NS = 4000000,    /* … and nothing is lost while it runs */
 };
 /* KiB: of rates and bursts, so that nothing here overflows. */
 #define KIB_MAX (UINT64_C(1) << 32)
@@ -38,7 +39,7 @@ static void bucket_init(vsr_net_bucket *b, uint64_t kib_per_s, uint64_t depth)
 {
     *b = (vsr_net_bucket){ .bytes_per_s = MIN(kib_per_s, KIB_MAX) * VSR_KIB };
     if (b->bytes_per_s != 0)
-        b->depth_ns = time_of(b, depth);
+        b->depth_ns = MAX(time_of(b, depth), (int64_t)DEPTH_NS);
 }
 
 void vsr_net_meter_init(vsr_net_meter *meter, const vsr_net_rate *rate)
