@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# lab_boot.sh BUILD [RUNS]: Debian's cloud kernel on real kvm-amd (tests/lab),
+# one vCPU, 256 MiB, from exec to the first line of /init: vctl run on the micro
+# board against QEMU's microvm at its best (RTC, PVH, unpacked kernel), by turns
+# in one boot of the lab, same kernel, initramfs and command line; and on the pci
+# board. Medians of RUNS (3): seconds, exits and nested page faults by KVM's own
+# counters; at the end micro's share of QEMU's time.
+#
+# The time is as noisy as the machine is busy, and exits grow with it: some three
+# for each tick of the guest's timer.
+set -uo pipefail
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+counters=/sys/kernel/debug/kvm
+marker="visor-guest: user space reached"
+
+# counter NAME: of all VMs that there are.
+counter() { cat "$counters/$1"; }
+
+# one NAME COMMAND…: in the lab; prints "NAME seconds exits faults".
+one() {
+    local name=$1 begin end pid line
+    shift
+    begin=$EPOCHREALTIME
+    exec 5< <(exec "$@" </dev/null 2>/lab/err)
+    pid=$!
+    line=$(grep -a -m 1 "$marker" <&5)
+    end=$EPOCHREALTIME
+    if [ -n "$line" ]; then
+        awk -v n="$name" -v a="$begin" -v b="$end" \
+            -v c="$(counter exits) $(counter pf_fixed)" \
+            'BEGIN {printf "%s %.2f %s\n", n, b - a, c}'
+    else
+        echo "$name: never reached user space: $(tail -n 1 /lab/err)" >&2
+    fi
+    kill "$pid" 2>/dev/null
+    wait "$pid" 2>/dev/null
+    exec 5<&-
+}
+
+inside() {
+    local vctl=$1 parts=$2 runs=$3 i
+    local common="console=ttyS0 quiet"
+    for ((i = 0; i < runs; i++)); do
+        one micro "$vctl" run --engine kvm --machine micro --memory 256M \
+            --kernel "$parts/vmlinuz" --initrd "$parts/bench.cpio" \
+            --append "$common pci=off"
+        one qemu-microvm qemu-system-x86_64 -accel kvm -M microvm,rtc=on \
+            -cpu host -m 256 -nodefaults -no-user-config -display none \
+            -serial stdio -no-reboot -kernel "$parts/vmlinux" \
+            -initrd "$parts/bench.cpio" -append "$common pci=off"
+        one pci "$vctl" run --engine kvm --machine pci --memory 256M \
+            --kernel "$parts/vmlinuz" --initrd "$parts/bench.cpio" \
+            --append "$common"
+    done
+}
+
+if [ "${1:-}" = --inside ]; then
+    shift
+    inside "$@"
+    exit
+fi
+
+build=$(cd "${1:?usage: lab_boot.sh BUILD [RUNS]}" && pwd)
+runs=${2:-3}
+export VISOR_GUEST_DIR=${VISOR_GUEST_DIR:-$build/guest}
+kernel=$("$top/tests/guests/fetch-kernel.sh" "$VISOR_GUEST_DIR") || exit 77
+parts=$VISOR_GUEST_DIR/lab-boot
+mkdir -p "$parts"
+cp "$kernel" "$parts/vmlinuz"
+"$top/tests/guests/extract-vmlinux.py" "$kernel" "$parts/vmlinux" || exit 1
+cat >"$parts/init" <<INIT
+#!/bin/sh
+echo "$marker"
+read -r nothing
+INIT
+"$top/tests/guests/make-initramfs.sh" -i "$parts/init" "$parts/bench.cpio" || exit 1
+
+"$top/tests/lab/run" kvm -t $((60 + 60 * runs)) -- \
+    "$top/tests/bench/lab_boot.sh" --inside "$build/src/vctl/vctl" "$parts" \
+    "$runs" | tee "$parts/results" >&2
+[ "${PIPESTATUS[0]}" -eq 0 ] || exit 1
+
+# median COLUMN NAME
+median() {
+    awk -v n="$2" -v c="$1" '$1 == n {print $c}' "$parts/results" | sort -n |
+        awk '{v[NR] = $1} END {print NR ? v[int((NR + 1) / 2)] : "none"}'
+}
+for name in micro qemu-microvm pci; do
+    printf '%-14s %6s s  %6s exits  %4s nested page faults\n' "$name" \
+        "$(median 2 $name)" "$(median 3 $name)" "$(median 4 $name)"
+done
+awk -v a="$(median 2 micro)" -v b="$(median 2 qemu-microvm)" \
+    'BEGIN {if (b > 0) printf "micro takes %.2f of the time of QEMU\n", a / b}'
