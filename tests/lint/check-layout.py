@@ -109,7 +109,9 @@ def contents(path, text, lines):
         if re.match(r"(int|bool|void|visor_\w+|const char|uint\d+_t)\s*\*?\s*visor_\w+\(", line) \
                 and path.startswith(("src/", "drivers/", "xml/")) and not path.startswith("src/api/"):
             say(path, n, "prefix", "visor_ functions are defined in src/api only")
-        if re.match(r"static\s+(?!const\b|inline\b|_Thread_local\b|_Noreturn\b|GPrivate\b|GOnce\b)"
+        # A guest is a whole machine's program, not a library.
+        if not path.startswith("tests/guests/") and \
+                re.match(r"static\s+(?!const\b|inline\b|_Thread_local\b|_Noreturn\b|GPrivate\b|GOnce\b)"
                     r"[\w\s\*]+?\b\w+(\[[^\]]*\])*\s*(=[^=].*)?;\s*$", line) and "(" not in line.split("=")[0] \
                 and not re.search(r"\*\s*const\s+\w+(\[[^\]]*\])*\s*(=|;)", line):
             say(path, n, "state", "mutable file-scope variable: put it in an object")

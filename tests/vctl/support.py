@@ -13,6 +13,8 @@ import unittest
 VCTL = os.environ["VCTL"]
 TINY = os.environ["TINY"]
 ENGINE = os.environ.get("VISOR_TEST_ENGINE", "emu")
+# In a lab all takes longer: every limit is that many times as long.
+SLOW = int(os.environ.get("VISOR_TEST_SLOW", "1"))
 
 
 def domain_xml(name, do="h", extra="", devices=None, memory="32"):
@@ -35,7 +37,7 @@ class VctlTest(unittest.TestCase):
             self.vctl("destroy", name)
         shutil.rmtree(self.root, ignore_errors=True)
 
-    def vctl(self, *args, uri=None, text=None, timeout=60):
+    def vctl(self, *args, uri=None, text=None, timeout=60 * SLOW):
         return subprocess.run([VCTL, "-c", uri or self.uri, *args],
                               input=text, capture_output=True, text=True,
                               timeout=timeout, check=False)
@@ -62,13 +64,35 @@ class VctlTest(unittest.TestCase):
         return self.json("domstate", name)
 
     def wait_state(self, name, state, seconds=10):
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * SLOW
         while time.monotonic() < end:
             now = self.state(name)
             if now["state"] == state:
                 return now
             time.sleep(0.02)
         self.fail(f"{name} is {now}, not {state}")
+
+    def watch(self):
+        """`vctl events --follow` as JSON, which listens when this returns."""
+        watcher = subprocess.Popen(
+            [VCTL, "-c", self.uri, "--json", "events", "--follow", "--timeout",
+             str(60 * SLOW)], stdout=subprocess.PIPE, text=True)
+        while not select.select([watcher.stdout], [], [], 0.05)[0]:
+            self.assertIsNone(watcher.poll())
+            self.define("watched")
+            self.ok("undefine", "watched")
+        return watcher
+
+    def seen(self, watcher, detail):
+        """The events up to that one, a line each; then it is ended."""
+        lines = []
+        for line in watcher.stdout:
+            lines.append(line)
+            if f'"detail":"{detail}"' in line and '"watched"' not in line:
+                break
+        watcher.kill()
+        watcher.communicate()
+        return lines
 
     def vmm_pid(self, name):
         """The process of a running domain, from the kernel's list of sockets'
@@ -101,7 +125,7 @@ class Terminal:
         self.output = ""
 
     def expect(self, text, seconds=20):
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * SLOW
         while text not in self.output:
             left = end - time.monotonic()
             if left <= 0 or not select.select([self.master], [], [], left)[0]:
@@ -118,6 +142,6 @@ class Terminal:
         os.write(self.master, text.encode())
 
     def wait(self, seconds=20):
-        status = self.process.wait(seconds)
+        status = self.process.wait(seconds * SLOW)
         os.close(self.master)
         return status
