@@ -152,7 +152,7 @@ static const uint8_t guest_add_shared[] = {
     0xf4,                   /* hlt */
 };
 
-/* Two vCPUs hand a token to each other. */
+/* Two vCPUs hand a token to each other; the test pokes how often. */
 static const uint8_t guest_ping[] = {
     0xb9, 0x20, 0x4e, 0x00, 0x00,             /* mov ecx, 20000 */
     0x8b, 0x04, 0x25, 0x00, 0x30, 0x00, 0x00, /* again: mov eax, [0x3000] */
