@@ -4,6 +4,8 @@
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 guest_dir=${VISOR_GUEST_DIR:-$PWD/guest}
 mkdir -p "$guest_dir"
+# In a lab all takes longer.
+slow=${VISOR_TEST_SLOW:-1}
 work=$(mktemp -d "${TMPDIR:-/tmp}/visor-boot.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
@@ -39,9 +41,15 @@ expect() {
 
 # boot WHAT [vctl run options…]: runs to the end, output in $work/out.
 boot() {
+    (boot_exec "$@")
+}
+
+# boot_exec WHAT …: the same; in a shell of its own, which it becomes.
+boot_exec() {
     local what=$1
     shift
-    "$VCTL" run --engine "${ENGINE:-emu}" --kernel "$kernel" --initrd "$initrd" \
+    exec "$VCTL" run --engine "${ENGINE:-emu}" --kernel "$kernel" \
+        --initrd "$initrd" \
         --append "console=ttyS0 visor.do=$what ${EXTRA_APPEND:-}" \
-        --timeout "${BOOT_TIMEOUT:-120}" "$@" >"$work/out" 2>"$work/err" </dev/null
+        --timeout $((120 * slow)) "$@" >"$work/out" 2>"$work/err" </dev/null
 }
