@@ -10,7 +10,7 @@
 
 #include "drivers/kvm/kvm_sys.h"
 
-enum { FDS = 64, FD_BASE = 1000, MSRS = 256, MSR_GAP = 0x140 };
+enum { FDS = 64, FD_BASE = 1000, MSRS = 256, MSR_GAP = 0x140, REQUESTS = 128 };
 
 typedef enum { FD_FREE, FD_DEVICE, FD_VM, FD_VCPU } fd_kind;
 
@@ -44,6 +44,34 @@ static host *the_host(void)
 fake_kvm *fake(void)
 {
     return &the_host()->front;
+}
+
+/* --- what was asked --- */
+
+/* Survives fake_reset(). */
+static unsigned long *requests(void)
+{
+    static unsigned long all[REQUESTS];
+
+    return all;
+}
+
+static void note(unsigned long request)
+{
+    unsigned long *at = requests();
+
+    while (*at != 0 && *at != request)
+        if (++at == requests() + REQUESTS - 1)
+            abort();
+    *at = request;
+}
+
+bool fake_seen(unsigned long request)
+{
+    for (const unsigned long *at = requests(); *at != 0; at++)
+        if (*at == request)
+            return true;
+    return false;
 }
 
 void fake_reset(void)
@@ -465,6 +493,7 @@ static int fake_ioctl(int fd, unsigned long request, void *arg)
 
     if (kind == FD_FREE)
         abort(); /* a closed descriptor is used */
+    note(request);
     rc = may_fail(request);
     if (rc < 0)
         return rc;

@@ -66,6 +66,8 @@ typedef struct {
 
 fake_kvm *fake(void);
 void fake_reset(void);
+/* Was that ioctl made, in the whole life of the program? */
+bool fake_seen(unsigned long request);
 /* An MSR as the fake keeps it; it has those up to 0x7fffffff that are not in a
  * gap of its own choice, and the usual ones above. */
 uint64_t fake_msr(uint32_t index);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "drivers/kvm/kvm_host.h"
 #include "engine/engine.h"
 #include "tests/drivers/kvm/fake_kvm.h"
 #include "tests/support/cm.h"
@@ -193,6 +194,197 @@ static void every_call_may_lack_memory(void **state)
     each_call_fails_once(ENOMEM);
 }
 
+/* --- is that every call? --- */
+
+#define REQUEST(name) \
+    {                 \
+#name, name   \
+    }
+
+/* All that there are of requests in the driver, and more. */
+static const struct {
+    const char *name;
+    unsigned long request;
+} all_requests[] = {
+    REQUEST(KVM_CHECK_EXTENSION),
+    REQUEST(KVM_CREATE_IRQCHIP),
+    REQUEST(KVM_CREATE_PIT2),
+    REQUEST(KVM_CREATE_VCPU),
+    REQUEST(KVM_CREATE_VM),
+    REQUEST(KVM_ENABLE_CAP),
+    REQUEST(KVM_GET_API_VERSION),
+    REQUEST(KVM_GET_CLOCK),
+    REQUEST(KVM_GET_DEBUGREGS),
+    REQUEST(KVM_GET_DEVICE_ATTR),
+    REQUEST(KVM_GET_DIRTY_LOG),
+    REQUEST(KVM_GET_IRQCHIP),
+    REQUEST(KVM_GET_LAPIC),
+    REQUEST(KVM_GET_MP_STATE),
+    REQUEST(KVM_GET_MSRS),
+    REQUEST(KVM_GET_NESTED_STATE),
+    REQUEST(KVM_GET_PIT2),
+    REQUEST(KVM_GET_REGS),
+    REQUEST(KVM_GET_SREGS),
+    REQUEST(KVM_GET_SUPPORTED_CPUID),
+    REQUEST(KVM_GET_VCPU_EVENTS),
+    REQUEST(KVM_GET_VCPU_MMAP_SIZE),
+    REQUEST(KVM_GET_XCRS),
+    REQUEST(KVM_GET_XSAVE),
+    REQUEST(KVM_HAS_DEVICE_ATTR),
+    REQUEST(KVM_IOEVENTFD),
+    REQUEST(KVM_IRQFD),
+    REQUEST(KVM_IRQ_LINE),
+    REQUEST(KVM_KVMCLOCK_CTRL),
+    REQUEST(KVM_RUN),
+    REQUEST(KVM_SET_CLOCK),
+    REQUEST(KVM_SET_CPUID2),
+    REQUEST(KVM_SET_DEBUGREGS),
+    REQUEST(KVM_SET_DEVICE_ATTR),
+    REQUEST(KVM_SET_GSI_ROUTING),
+    REQUEST(KVM_SET_IDENTITY_MAP_ADDR),
+    REQUEST(KVM_SET_IRQCHIP),
+    REQUEST(KVM_SET_LAPIC),
+    REQUEST(KVM_SET_MP_STATE),
+    REQUEST(KVM_SET_MSRS),
+    REQUEST(KVM_SET_NESTED_STATE),
+    REQUEST(KVM_SET_PIT2),
+    REQUEST(KVM_SET_REGS),
+    REQUEST(KVM_SET_SIGNAL_MASK),
+    REQUEST(KVM_SET_SREGS),
+    REQUEST(KVM_SET_TSS_ADDR),
+    REQUEST(KVM_SET_USER_MEMORY_REGION),
+    REQUEST(KVM_SET_VCPU_EVENTS),
+    REQUEST(KVM_SET_XCRS),
+    REQUEST(KVM_SET_XSAVE),
+    REQUEST(KVM_SIGNAL_MSI),
+    REQUEST(KVM_X86_GET_MCE_CAP_SUPPORTED),
+    REQUEST(KVM_X86_SETUP_MCE),
+};
+
+/* 0: not a request that we know. */
+static unsigned long request_of(const char *name)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(all_requests); i++)
+        if (strcmp(all_requests[i].name, name) == 0)
+            return all_requests[i].request;
+    return 0;
+}
+
+/* A word that stands where only requests stand has to be in the list above;
+ * one that is there has to have been made. */
+static void check_source(const char *path, const char *text)
+{
+    g_autoptr(GRegex) call =
+        g_regex_new("ioctl(?:_value)?\\([^,()]+, (KVM_\\w+)", 0, 0, NULL);
+    g_autoptr(GRegex) word = g_regex_new("\\b(KVM_\\w+)", 0, 0, NULL);
+    GRegex *both[] = { call, word };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
+        g_autoptr(GMatchInfo) match = NULL;
+
+        (void)g_regex_match(both[i], text, 0, &match);
+        for (; g_match_info_matches(match); g_match_info_next(match, NULL)) {
+            g_autofree char *name = g_match_info_fetch(match, 1);
+            unsigned long request = request_of(name);
+
+            if (request == 0 && both[i] == call)
+                fail_msg("%s: add %s to all_requests", path, name);
+            if (request != 0 && !fake_seen(request))
+                fail_msg("%s: live() never makes %s", path, name);
+        }
+    }
+}
+
+static void live_makes_every_request_of_the_driver(void **state)
+{
+    g_autoptr(GDir) dir = g_dir_open(KVM_SOURCES, 0, NULL);
+    const char *name;
+    outcome out = live();
+    unsigned n = 0;
+
+    all_is_well(&out);
+    assert_non_null(dir);
+    while ((name = g_dir_read_name(dir)) != NULL) {
+        g_autofree char *path = g_build_filename(KVM_SOURCES, name, NULL);
+        g_autofree char *text = NULL;
+
+        if (!g_str_has_suffix(name, ".c"))
+            continue;
+        assert_true(g_file_get_contents(path, &text, NULL, NULL));
+        check_source(name, text);
+        n++;
+    }
+    assert_true(n > 10);
+}
+
+static void the_probe_may_fail_at_any_call(void **state)
+{
+    double mips;
+    int calls;
+
+    assert_int_equal(kvm_host_measure(&mips), KVM_HARDWARE);
+    calls = fake()->calls;
+    assert_true(calls > 10);
+    for (int n = 1; n <= calls; n++) {
+        kvm_speed speed;
+
+        fake_reset();
+        fake()->fail_at = n;
+        fake()->fail_with = EIO;
+        speed = kvm_host_measure(&mips);
+        /* Only KVM_SET_TSS_ADDR does not matter there. */
+        if (fake()->failed != KVM_SET_TSS_ADDR)
+            assert_int_equal(speed, KVM_UNKNOWN);
+        nothing_is_left();
+    }
+}
+
+/* --- the device goes, or becomes another --- */
+
+static void no_vm(int code, const char *words)
+{
+    const vsr_vm_config config = { .vcpus = 1 };
+    g_autoptr(GError) error = NULL;
+
+    assert_null(vsr_kvm_engine.vm_new(&config, &events, NULL, &error));
+    assert_int_equal(error->code, code);
+    if (strstr(error->message, words) == NULL)
+        fail_msg("no '%s' in '%s'", words, error->message);
+}
+
+static void a_device_that_vanishes_stops_only_new_machines(void **state)
+{
+    const vsr_engine_ops *ops = &vsr_kvm_engine;
+    const vsr_vm_config config = { .vcpus = 1 };
+    g_autofree vsr_cpuid *rows = g_new0(vsr_cpuid, 1);
+    vsr_vcpu_config vcpu_config = { .cpuid = rows };
+    vsr_engine_vcpu *vcpu;
+    vsr_engine_vm *vm;
+    outcome out = { 0 };
+
+    assert_true(ops->cpuid_supported(rows, NULL));
+    vm = ops->vm_new(&config, &events, NULL, NULL);
+    assert_non_null(vm);
+    fake()->open_error = ENOENT;
+    no_vm(VISOR_ERR_NO_SUPPORT, "There is no '/dev/kvm'");
+    fake()->open_error = ENODEV;
+    no_vm(VISOR_ERR_NO_SUPPORT, "module");
+    fake()->open_error = EACCES;
+    no_vm(VISOR_ERR_ACCESS, "No permission");
+    fake()->open_error = 0;
+    fake()->version = 13;
+    no_vm(VISOR_ERR_NO_SUPPORT, "version 13");
+    fake()->version = -ENOTTY;
+    no_vm(VISOR_ERR_NO_SUPPORT, "not KVM's device");
+    vcpu = ops->vcpu_new(vm, &vcpu_config, NULL);
+    assert_non_null(vcpu);
+    use_vcpu(vcpu, &out);
+    all_is_well(&out);
+    ops->vcpu_free(vcpu);
+    ops->vm_free(vm);
+    nothing_is_left();
+}
+
 /* A signal of the program is no failure. */
 static void a_signal_is_no_failure(void **state)
 {
@@ -222,6 +414,10 @@ int main(void)
         cmocka_unit_test_setup(every_call_may_fail, setup),
         cmocka_unit_test_setup(every_call_may_lack_memory, setup),
         cmocka_unit_test_setup(a_signal_is_no_failure, setup),
+        cmocka_unit_test_setup(live_makes_every_request_of_the_driver, setup),
+        cmocka_unit_test_setup(the_probe_may_fail_at_any_call, setup),
+        cmocka_unit_test_setup(a_device_that_vanishes_stops_only_new_machines,
+                               setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
