@@ -29,6 +29,7 @@
 enum {
     DESTROY_ASK_MS = 300, /* then it is killed */
     DESTROY_END_MS = 500, /* until it must be gone */
+    KILL_END_MS = 10000,  /* a kill always works, on a crowded host late */
     END_MS = 3000,        /* for a process that says it is off to end */
     BLIND_MS = 20,        /* between two looks without inotify */
     CONNECT_MS = 2,       /* between two tries at a socket that comes */
@@ -104,7 +105,7 @@ static bool spawn_and_hand_over(vsr_conn *conn, vsr_setup *setup,
     if (!vsr_folder_wait_end(setup->folder_fd,
                              vsr_now_ns() + DESTROY_END_MS * MS))
         (void)vsr_folder_kill(setup->folder_fd,
-                              vsr_now_ns() + DESTROY_END_MS * MS);
+                              vsr_now_ns() + KILL_END_MS * MS);
     return explain(setup, error);
 }
 
@@ -410,7 +411,7 @@ bool vsr_session_destroy(vsr_conn *conn, const char *uuid, GError **error)
     vsr_log(VSR_LOG_WARN, "Domain %s: its process does not answer: killed",
             uuid);
     vsr_folder_mark_killed(fd, true); /* for its starter, if it has one still */
-    if (!vsr_folder_kill(fd, vsr_now_ns() + DESTROY_END_MS * MS))
+    if (!vsr_folder_kill(fd, vsr_now_ns() + KILL_END_MS * MS))
         return vsr_fail(error, VISOR_ERR_TIMEOUT,
                         "Process %d of the domain cannot be killed",
                         (int)view.pid);
