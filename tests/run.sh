@@ -7,10 +7,12 @@
 #   --asan    in an ASan+UBSan build instead
 #   --tsan    what has threads, in a TSan build
 #   --builds  only the build matrix: compilers and sets of drivers
-#   --lab     the kvm engine on real kvm-amd inside of QEMU: many minutes
-#   (none)    normal build, all tests but the lab's; ASan+UBSan build, all but
-#             the boots; the build matrix
-# NAMEs are passed to 'meson test'.
+#   --lab     only the labs (the kvm engine on real kvm-amd inside of QEMU), with
+#             what they leave out otherwise
+#   (none)    normal build, all tests; ASan+UBSan build, all but boots and labs;
+#             the build matrix
+# NAMEs are passed to 'meson test'. The last line is the sum of all; before it is
+# a line for each build, and why tests were skipped.
 set -uo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 mode=full
@@ -21,7 +23,7 @@ while [ $# -gt 0 ]; do
     --tsan) mode=tsan ;;
     --builds) mode=builds ;;
     --lab) mode=lab ;;
-    -h | --help) sed -n '3,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '3,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "run.sh: unknown option '$1'" >&2; exit 2 ;;
     *) break ;;
     esac
@@ -33,6 +35,8 @@ done
 need build guest test || exit 1
 
 total_passed=0 total_failed=0 total_skipped=0
+summary=$(mktemp)
+trap 'rm -f "$summary"' EXIT
 
 # configure DIR OPTIONS…
 configure() {
@@ -48,19 +52,30 @@ configure() {
 
 # test_in DIR MESON-TEST-ARGUMENTS…: builds, tests, adds up meson's counts.
 test_in() {
-    local dir=$1 log
+    local dir=$1 log=$1/run-tests.log start=$SECONDS passed failed skipped
     shift
-    log=$dir/run-tests.log
     ninja -C "$dir" >"$dir/run-build.log" 2>&1 || {
         tail -n 60 "$dir/run-build.log"
         total_failed=$((total_failed + 1))
+        echo "${dir##*/}: does not build" >>"$summary"
         return 1
     }
     meson test -C "$dir" --no-rebuild --print-errorlogs "$@" 2>&1 | tee "$log"
     count() { awk -v k="$1" '$1 == k {n += $2} END {print n + 0}' "$log"; }
-    total_passed=$((total_passed + $(count Ok:) + $(count 'Expected')))
-    total_failed=$((total_failed + $(count Fail:) + $(count Timeout:) + $(count Unexpected)))
-    total_skipped=$((total_skipped + $(count Skipped:)))
+    passed=$(($(count Ok:) + $(count 'Expected')))
+    failed=$(($(count Fail:) + $(count Timeout:) + $(count Unexpected)))
+    skipped=$(count Skipped:)
+    total_passed=$((total_passed + passed))
+    total_failed=$((total_failed + failed))
+    total_skipped=$((total_skipped + skipped))
+    {
+        echo "${dir##*/}: $passed passed, $failed failed, $skipped skipped," \
+            "$((SECONDS - start)) s"
+        awk '$1 ~ /^[0-9]+\/[0-9]+$/ && / (FAIL|TIMEOUT|ERROR|INTERRUPT) / {
+            print "  " $0}' "$log"
+        grep -h '^skipped: ' "$dir/meson-logs/testlog.txt" | sort -u |
+            sed 's/^/  /'
+    } >>"$summary" 2>/dev/null
 }
 
 # sanitized DIR SANITIZERS MESON-TEST-ARGUMENTS…: the tests in such a build. The
@@ -87,6 +102,7 @@ sanitized() {
     for report in "$dir"/reports/*; do
         [ -s "$report" ] || continue
         head -n 60 "$report"
+        echo "${dir##*/}: a report of the sanitizer" >>"$summary"
         total_failed=$((total_failed + 1))
     done
 }
@@ -108,9 +124,11 @@ build_in() {
     echo "== build: $*"
     if configure "$dir" "$@" && ninja -C "$dir" >"$dir/run-build.log" 2>&1; then
         total_passed=$((total_passed + 1))
+        echo "${dir##*/}: builds" >>"$summary"
     else
         tail -n 60 "$dir/run-build.log" 2>/dev/null
         total_failed=$((total_failed + 1))
+        echo "${dir##*/}: does not build" >>"$summary"
     fi
 }
 
@@ -141,12 +159,14 @@ lab)
     ;;
 full)
     configure "$top/build-test" -Dbuildtype=debugoptimized || exit 1
-    test_in "$top/build-test" --no-suite lab "$@"
+    test_in "$top/build-test" --no-suite lab-all "$@"
     asan "$@"
     builds
     ;;
 esac
 
 echo
+echo "== summary"
+cat "$summary"
 echo "$total_passed passed, $total_failed failed, $total_skipped skipped"
 [ "$total_failed" -eq 0 ] && [ "$total_passed" -gt 0 ]
