@@ -20,8 +20,10 @@
 #include "devices/legacy/test_bench.h"
 #include "devices/legacy/uart16550.h"
 #include "devices/pci/host.h"
+#include "devices/virtio/balloon.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/rng.h"
+#include "devices/virtio/vsock.h"
 
 static const vsr_device_class *const classes[] = {
     &vsr_lapic_class,
@@ -41,6 +43,8 @@ static const vsr_device_class *const classes[] = {
     &vsr_firmware_debug_class,
     &vsr_virtio_console_class,
     &vsr_virtio_rng_class,
+    &vsr_virtio_balloon_class,
+    &vsr_virtio_vsock_class,
 };
 
 const vsr_device_class *vsr_device_class_find(const char *name)

@@ -102,7 +102,7 @@ static void pump_tx(console_port *port)
     uint64_t quota = TX_QUOTA;
     bool done = false;
 
-    while (quota > 0) {
+    while (quota > 0 && !v->quiesced) {
         if (!port->tx_held) {
             if (!vsr_virtio_take(v, tx_queue(port), &port->tx))
                 break;
@@ -497,10 +497,22 @@ static void console_reset(vsr_device *device)
     vsr_virtio_reset(&to_console(device)->base);
 }
 
+static void console_quiesce(vsr_device *device)
+{
+    vsr_virtio_quiesce(&to_console(device)->base);
+}
+
+static void console_unquiesce(vsr_device *device)
+{
+    vsr_virtio_unquiesce(&to_console(device)->base);
+}
+
 const vsr_device_class vsr_virtio_console_class = {
     .name = "virtio-console",
     .instance_size = sizeof(virtio_console),
     .init = console_init,
     .fini = console_fini,
     .reset = console_reset,
+    .quiesce = console_quiesce,
+    .unquiesce = console_unquiesce,
 };

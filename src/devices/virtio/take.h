@@ -10,11 +10,12 @@
 
 #include "devices/virtio/virtio.h"
 
-/* False: none, and the driver kicks at the next one. */
+/* False: none, and the driver kicks at the next one; or the machine stands still,
+ * and all queues are kicked when it goes on. */
 static inline bool vsr_virtio_take(vsr_virtio *v, uint32_t index,
                                    vsr_virtq_chain *out)
 {
-    for (;;) {
+    while (!v->quiesced) {
         vsr_virtq *ring;
 
         if (vsr_virtio_pop(v, index, out))
@@ -23,6 +24,7 @@ static inline bool vsr_virtio_take(vsr_virtio *v, uint32_t index,
         if (ring == NULL || !vsr_virtq_want_kicks(ring, true))
             return false;
     }
+    return false;
 }
 
 /* The chain is done; the ring may have broken or gone since it was taken. */
