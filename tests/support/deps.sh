@@ -10,7 +10,8 @@ DEPS_guest="busybox-static cpio"
 DEPS_test="python3 seabios valgrind clang g++ libxml2-utils nasm acpica-tools
 qemu-system-x86 qemu-utils git man-db iproute2"
 
-DEPS_lab="qemu-system-x86 qemu-system-common busybox-static kmod cpio xz-utils"
+DEPS_lab="qemu-system-x86 qemu-system-common busybox-static kmod cpio xz-utils
+lz4"
 
 need() {
     local set list pkg missing=""
@@ -31,7 +32,7 @@ need() {
     apt-get update -qq >&2 || return 1
     # shellcheck disable=SC2086
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-        --no-install-recommends $missing >/dev/null || {
+        -o DPkg::Lock::Timeout=300 --no-install-recommends $missing >/dev/null || {
         echo "apt-get install failed for:$missing" >&2
         return 1
     }
