@@ -109,9 +109,9 @@ static void host_acts(run *r, uint8_t what)
     int *fd = &r->client[what >> 4 & 3];
     uint8_t n = next(r);
     char text[300];
-    size_t len =
-        n & 1 ? (size_t)snprintf(text, sizeof(text), "CONNECT %u\n", n >> 1 & 3)
-              : MIN(n, r->size);
+    size_t len = n & 1 ? (size_t)snprintf(text, sizeof(text), "CONNECT %u\n",
+                                          (n >> 1) & 3u)
+                       : MIN(n, r->size);
 
     if (*fd < 0) {
         if (what & 8)
