@@ -22,6 +22,7 @@
 #include "devices/pci/host.h"
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/console.h"
+#include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
 #include "devices/virtio/vsock.h"
 
@@ -42,6 +43,7 @@ static const vsr_device_class *const classes[] = {
     &vsr_fw_cfg_class,
     &vsr_firmware_debug_class,
     &vsr_virtio_console_class,
+    &vsr_virtio_net_class,
     &vsr_virtio_rng_class,
     &vsr_virtio_balloon_class,
     &vsr_virtio_vsock_class,
