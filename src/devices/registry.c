@@ -20,6 +20,7 @@
 #include "devices/legacy/test_bench.h"
 #include "devices/legacy/uart16550.h"
 #include "devices/pci/host.h"
+#include "devices/virtio/blk.h"
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
@@ -42,6 +43,7 @@ static const vsr_device_class *const classes[] = {
     &vsr_test_bench_class,
     &vsr_fw_cfg_class,
     &vsr_firmware_debug_class,
+    &vsr_virtio_blk_class,
     &vsr_virtio_console_class,
     &vsr_virtio_net_class,
     &vsr_virtio_rng_class,

@@ -226,6 +226,9 @@ int vsr_virtq_pop(vsr_virtq *q, vsr_virtq_chain *out)
         return 0;
     if (waiting > q->layout.size)
         return fail(q, "more available chains than the queue has room for");
+    /* So nobody has to store more than that of one queue. */
+    if ((uint16_t)(q->next_avail - q->next_used) >= q->layout.size)
+        return fail(q, "a chain that is given again before it is used");
     out->head = load16(&ring->ring[q->next_avail & (q->layout.size - 1)]);
     out->n_out = out->n_in = 0;
     out->out_len = out->in_len = 0;
@@ -255,6 +258,12 @@ static void mark_written(const vsr_virtq *q, const vsr_virtq_chain *chain,
         vsr_mem_written(q->mem, chain->gpa[i], len);
         left -= len;
     }
+}
+
+void vsr_virtq_touched(vsr_virtq *q, const vsr_virtq_chain *chain)
+{
+    for (uint32_t i = chain->n_out; i < chain->n_out + chain->n_in; i++)
+        vsr_mem_written(q->mem, chain->gpa[i], chain->iov[i].iov_len);
 }
 
 void vsr_virtq_stage(vsr_virtq *q, uint32_t index, const vsr_virtq_chain *chain,

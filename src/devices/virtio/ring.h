@@ -68,6 +68,9 @@ bool vsr_virtq_is_empty(const vsr_virtq *q);
 /* The chain is done; its first `written` device-writable bytes have changed. */
 void vsr_virtq_push(vsr_virtq *q, const vsr_virtq_chain *chain,
                     uint32_t written);
+/* The device may have written anything of the chain, though it counts none of
+ * it in `written`. */
+void vsr_virtq_touched(vsr_virtq *q, const vsr_virtq_chain *chain);
 /* Several used elements shown to the driver at once: fill any number with
  * stage(0…n-1), then commit(n). For mergeable receive buffers. */
 void vsr_virtq_stage(vsr_virtq *q, uint32_t index, const vsr_virtq_chain *chain,

@@ -70,7 +70,7 @@ typedef struct {
     void (*stop)(vsr_virtio *v);
     /* The driver kicked queue `index`, or may have. Lock held. A guest may add
      * chains as fast as they are taken: the device stops after about as many as
-     * the queue has room for, and kicks itself. */
+     * the queue has room for, and kicks itself. It may drop the lock. */
     void (*kicked)(vsr_virtio *v, uint32_t index);
     /* v->config is about to be read; [offset, offset + len) of it was written.
      * Lock held. O. */
