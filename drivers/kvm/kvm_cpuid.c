@@ -30,6 +30,8 @@ enum {
     VENDOR_HYGON_EBX = 0x6f677948, /* "Hygo" */
 };
 
+#define LEAF_BRAND UINT32_C(0x80000002) /* and the next two */
+
 /* What the rows depend on beside themselves. */
 typedef struct {
     bool has_deadline;
@@ -128,6 +130,13 @@ static bool row_is_zero(const vsr_cpuid_row *row)
     return (row->eax | row->ebx | row->ecx | row->edx) == 0;
 }
 
+/* Of the processor itself, added later. */
+static bool is_own(uint32_t leaf)
+{
+    return leaf == LEAF_MONITOR ||
+           (leaf >= LEAF_BRAND && leaf < LEAF_BRAND + 3);
+}
+
 static bool row_add(vsr_cpuid *out, const vsr_cpuid_row *row, GError **error)
 {
     if (out->n == VSR_CPUID_ROWS_MAX)
@@ -155,7 +164,7 @@ static bool take_rows(const struct kvm_cpuid2 *from, const host_facts *facts,
 
         trim(&row, facts);
         if (leaf_is_dropped(row.leaf) || component_is_dropped(&row) ||
-            row_is_zero(&row) || row.leaf == LEAF_MONITOR)
+            row_is_zero(&row) || is_own(row.leaf))
             continue;
         if (!row_add(out, &row, error))
             return false;
@@ -163,18 +172,26 @@ static bool take_rows(const struct kvm_cpuid2 *from, const host_facts *facts,
     return true;
 }
 
-/* The processor's own, which a guest's MWAIT reaches. */
-static bool add_monitor(vsr_cpuid *out, GError **error)
+/* A leaf of the processor itself, where KVM has nothing to say. */
+static bool add_own(vsr_cpuid *out, uint32_t leaf, GError **error)
 {
-    vsr_cpuid_row row = { .leaf = LEAF_MONITOR };
+    vsr_cpuid_row row = { .leaf = leaf };
     uint32_t regs[4];
 
-    kvm_sys.cpuid(LEAF_MONITOR, regs);
+    kvm_sys.cpuid(leaf, regs);
     row.eax = regs[0];
     row.ebx = regs[1];
     row.ecx = regs[2];
     row.edx = regs[3];
     return row_add(out, &row, error);
+}
+
+static bool add_brand(vsr_cpuid *out, GError **error)
+{
+    for (uint32_t leaf = LEAF_BRAND; leaf < LEAF_BRAND + 3; leaf++)
+        if (!add_own(out, leaf, error))
+            return false;
+    return true;
 }
 
 /* 0: there is no such MSR. */
@@ -221,8 +238,9 @@ static bool read_host(int fd, vsr_cpuid *out, GError **error)
     out->microcode = feature_msr(fd, MSR_MICROCODE);
     out->arch_capabilities =
         facts.is_amd ? 0 : feature_msr(fd, MSR_ARCH_CAPABILITIES);
-    return take_rows(all, &facts, out, error) &&
-           (!facts.has_mwait || add_monitor(out, error));
+    /* What a guest's MWAIT reaches is the processor's own. */
+    return take_rows(all, &facts, out, error) && add_brand(out, error) &&
+           (!facts.has_mwait || add_own(out, LEAF_MONITOR, error));
 }
 
 bool kvm_host_cpuid(vsr_cpuid *out, GError **error)

@@ -419,6 +419,7 @@ static const char *const needs[][2] = {
     { "avx-ne-convert", "avx2" },
     { "sha512", "avx2" },
     { "3dnowext", "3dnow" },
+    { "kvmclock-old", "kvmclock" },
     { "kvmclock-stable-bit", "kvmclock" },
     { "kvm-asyncpf-vmexit", "kvm-asyncpf" },
     { "kvm-asyncpf-int", "kvm-asyncpf" },

@@ -242,6 +242,7 @@ static void guests_are_shown_what_a_state_can_carry(void **state)
 {
     g_autofree vsr_cpuid *rows = g_new0(vsr_cpuid, 1);
     vsr_engine_caps caps;
+    int own = 0;
 
     assert_true(vsr_kvm_engine.cpuid_supported(rows, NULL));
     for (uint32_t i = 0; i < rows->n; i++) {
@@ -256,6 +257,10 @@ static void guests_are_shown_what_a_state_can_carry(void **state)
             assert_true(row->ecx >> 3 & 1);   /* MONITOR: likewise */
         } else if (row->leaf == 5) {
             assert_int_equal(row->eax, 0x500); /* the processor's own */
+            own++;
+        } else if (row->leaf == 0x80000003) {
+            assert_int_equal(row->edx, 0x303); /* its name, too */
+            own++;
         } else if (row->leaf == 0xd && row->subleaf == 0) {
             assert_int_equal(row->eax, 0x2e7); /* no AMX */
         } else if (row->leaf == 0xd) {
@@ -267,6 +272,7 @@ static void guests_are_shown_what_a_state_can_carry(void **state)
             assert_true(row->edx >> 29 & 1);
         }
     }
+    assert_int_equal(own, 2);
     assert_true(rows->arch_capabilities == 0x10000010a);
     assert_true(rows->microcode == 0x10000008b);
     assert_true(vsr_kvm_engine.caps(&caps, NULL));
