@@ -21,6 +21,7 @@ struct vsr_engine_vcpu {
 static bool fake_caps(vsr_engine_caps *out, GError **error)
 {
     *out = (vsr_engine_caps){ .max_vcpus = FAKE_VCPUS_MAX,
+                              .max_slots = FAKE_SLOTS_MAX,
                               .phys_bits = 40,
                               .tsc_hz = 1000000000 };
     return true;
