@@ -19,9 +19,9 @@ enum { ESCAPE_KEY = 0x1d };
 
 static struct {
     char *kernel, *initrd, *firmware, *append, *memory, *engine, *machine,
-        *name, *cpu;
+        *name, *cpu, *page_size;
     gint vcpus, timeout;
-    gboolean shell, test_devices, print_xml, stats;
+    gboolean shell, test_devices, print_xml, stats, prealloc, hugepages;
 } opt;
 
 static const GOptionEntry run_options[] = {
@@ -43,7 +43,15 @@ static const GOptionEntry run_options[] = {
     { "machine", 'M', 0, G_OPTION_ARG_STRING, &opt.machine,
       "pci (the default) or micro", "BOARD" },
     { "cpu", 0, 0, G_OPTION_ARG_STRING, &opt.cpu,
-      "CPU model, e.g. x86-64-v2 (default: all the engine has)", "MODEL" },
+      "CPU model, e.g. x86-64-v2, or host-model, host-passthrough, maximum "
+      "(the default); with features that must be (+) or must not be (-)",
+      "MODEL[,+F][,-F]" },
+    { "hugepages", 0, 0, G_OPTION_ARG_NONE, &opt.hugepages,
+      "RAM from the host's pool of huge pages", NULL },
+    { "page-size", 0, 0, G_OPTION_ARG_STRING, &opt.page_size,
+      "huge pages of that size, e.g. 1G (default: 2M)", "SIZE" },
+    { "prealloc", 0, 0, G_OPTION_ARG_NONE, &opt.prealloc,
+      "have all of the guest's RAM in memory from the start", NULL },
     { "name", 0, 0, G_OPTION_ARG_STRING, &opt.name, "the domain's name",
       "NAME" },
     { "shell", 0, 0, G_OPTION_ARG_NONE, &opt.shell,
@@ -84,7 +92,60 @@ static const char *default_cmdline(void)
                                                 : "console=ttyS0";
 }
 
-static char *make_xml(const char *engine, uint64_t memory_kib)
+/* MODEL,+feature,-feature; an empty MODEL is the default. */
+static void cpu_element(GString *xml)
+{
+    static const char *const modes[] = { "maximum", "host-model",
+                                         "host-passthrough", NULL };
+    g_auto(GStrv) words = NULL;
+    const char *model;
+
+    if (!opt.cpu)
+        return;
+    words = g_strsplit(opt.cpu, ",", -1);
+    model = words[0] && *words[0] && !strchr("+-", *words[0]) ? words[0] : NULL;
+    g_string_append(xml, "  <cpu mode='");
+    if (!model)
+        g_string_append(xml, "maximum'>");
+    else if (g_strv_contains(modes, model))
+        g_string_append_printf(xml, "%s'>", model);
+    else
+        g_string_append(xml, "custom'>");
+    if (model && !g_strv_contains(modes, model)) {
+        g_autofree char *text = vctl_xml_escape(model);
+
+        g_string_append_printf(xml, "<model>%s</model>", text);
+    }
+    for (char **word = words + (model ? 1 : 0); words[0] && *word; word++) {
+        g_autofree char *name =
+            vctl_xml_escape(**word == '+' || **word == '-' ? *word + 1 : *word);
+
+        if (**word)
+            g_string_append_printf(xml, "<feature policy='%s' name='%s'/>",
+                                   **word == '-' ? "disable" : "require", name);
+    }
+    g_string_append(xml, "</cpu>\n");
+}
+
+static void backing_element(GString *xml, uint64_t page_kib)
+{
+    if (!opt.hugepages && !opt.prealloc && !page_kib)
+        return;
+    g_string_append(xml, "  <memoryBacking>");
+    if (page_kib)
+        g_string_append_printf(xml,
+                               "<hugepages><page size='%" G_GUINT64_FORMAT
+                               "' unit='KiB'/></hugepages>",
+                               page_kib);
+    else if (opt.hugepages)
+        g_string_append(xml, "<hugepages/>");
+    if (opt.prealloc)
+        g_string_append(xml, "<allocation mode='immediate'/>");
+    g_string_append(xml, "</memoryBacking>\n");
+}
+
+static char *make_xml(const char *engine, uint64_t memory_kib,
+                      uint64_t page_kib)
 {
     GString *xml = g_string_new(NULL);
     g_autofree char *kernel = absolute(opt.kernel);
@@ -106,12 +167,8 @@ static char *make_xml(const char *engine, uint64_t memory_kib)
                            "  <memory unit='KiB'>%" G_GUINT64_FORMAT
                            "</memory>\n  <vcpu>%d</vcpu>\n",
                            memory_kib, opt.vcpus ? opt.vcpus : 1);
-    if (opt.cpu) {
-        g_autofree char *model = vctl_xml_escape(opt.cpu);
-
-        g_string_append_printf(
-            xml, "  <cpu mode='custom'><model>%s</model></cpu>\n", model);
-    }
+    backing_element(xml, page_kib);
+    cpu_element(xml);
     {
         g_autofree char *machine =
             vctl_xml_escape(opt.machine ? opt.machine : "pci");
@@ -300,7 +357,7 @@ out:
 static int cmd_run(vctl *v, int n_args, char **args)
 {
     g_autofree char *uri = NULL, *xml = NULL;
-    uint64_t memory_kib = 256 << 10;
+    uint64_t memory_kib = 256 << 10, page_kib = 0;
 
     if (n_args == 1 && !opt.kernel)
         opt.kernel = args[0];
@@ -310,6 +367,8 @@ static int cmd_run(vctl *v, int n_args, char **args)
         return vctl_usage("run: --kernel or --firmware is needed");
     if (opt.memory && !vctl_size_parse(opt.memory, &memory_kib))
         return vctl_usage("run: '%s' is not a memory size", opt.memory);
+    if (opt.page_size && !vctl_size_parse(opt.page_size, &page_kib))
+        return vctl_usage("run: '%s' is not the size of a page", opt.page_size);
     if (opt.vcpus < 0)
         return vctl_usage("run: %d vCPUs", opt.vcpus);
 
@@ -319,7 +378,7 @@ static int cmd_run(vctl *v, int n_args, char **args)
         v->uri = uri;
     if (!vctl_connect(v, 0))
         return VCTL_RUN_FAILED;
-    xml = make_xml(visor_connection_get_engine(v->conn), memory_kib);
+    xml = make_xml(visor_connection_get_engine(v->conn), memory_kib, page_kib);
     if (opt.print_xml) {
         fputs(xml, stdout);
         return VCTL_OK;

@@ -67,6 +67,43 @@ class Run(unittest.TestCase):
         r = run(TINY, "--append", "p", "--memory", "nonsense")
         self.assertEqual(r.returncode, 2)
 
+    def test_the_processor_is_as_asked_for(self):
+        def xml(cpu):
+            return run(TINY, "--print-xml", "--cpu", cpu).stdout
+        self.assertIn("<cpu mode='custom'><model>x86-64-v2</model>"
+                      "<feature policy='require' name='aes'/>"
+                      "<feature policy='disable' name='sse4.2'/></cpu>",
+                      xml("x86-64-v2,+aes,-sse4.2"))
+        self.assertIn("<cpu mode='maximum'><feature policy='disable' "
+                      "name='kvmclock'/></cpu>", xml("-kvmclock"))
+        self.assertIn("<cpu mode='host-model'></cpu>", xml("host-model"))
+        self.assertIn("<model>a&lt;b</model>", xml("a<b"))
+        for cpu in ("x86-64-v1", "host-model", "maximum,-sep", "-kvmclock,"):
+            r = run(TINY, "--append", "p", "--cpu", cpu)
+            self.assertEqual(r.returncode, 0, r.stderr)
+        for cpu, words in (("Z80", "'Z80' is unknown"),
+                           ("+warp", "'warp' is unknown"),
+                           ("x86-64-v1,+3dnow,+xop",
+                            "does not have '3dnow' (required), 'xop' (req")):
+            r = run(TINY, "--append", "p", "--cpu", cpu)
+            self.assertEqual(r.returncode, 125)
+            self.assertIn(words, r.stderr)
+            self.assertEqual(r.stderr.count("\n"), 1, r.stderr)
+
+    def test_the_memory_is_as_asked_for(self):
+        r = run(TINY, "--append", "p", "--prealloc")
+        self.assertEqual(r.returncode, 0, r.stderr)
+        r = run(TINY, "--print-xml", "--prealloc", "--page-size=1G")
+        self.assertIn("<hugepages><page size='1048576' unit='KiB'/></hugepages>"
+                      "<allocation mode='immediate'/>", r.stdout)
+        r = run(TINY, "--print-xml", "--hugepages")
+        self.assertIn("<memoryBacking><hugepages/></memoryBacking>", r.stdout)
+        r = run(TINY, "--append", "p", "--page-size=64K")
+        self.assertEqual(r.returncode, 125)
+        self.assertIn("this host has no huge pages of 64 KiB", r.stderr)
+        r = run(TINY, "--append", "p", "--page-size=x")
+        self.assertEqual(r.returncode, 2)
+
     def test_typing_reaches_the_guest_and_ctrl_bracket_ends_it(self):
         t = Terminal(VCTL, "run", "--engine", ENGINE, "--memory", "32M", TINY,
                      "--append", "e")
