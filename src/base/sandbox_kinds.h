@@ -14,6 +14,7 @@ enum {
     SANDBOX_CONTROL,
     SANDBOX_IO,
     SANDBOX_VCPU,
+    SANDBOX_OTHER,
     SANDBOX_KINDS,
 };
 

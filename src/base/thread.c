@@ -14,8 +14,8 @@
 GThread *vsr_thread_new(const char *name, GThreadFunc fn, void *opaque,
                         GError **error)
 {
-    static const int faults[] = { SIGSEGV, SIGBUS,  SIGFPE,
-                                  SIGILL,  SIGTRAP, SIGABRT };
+    static const int faults[] = { SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
+                                  SIGTRAP, SIGABRT, SIGSYS };
     g_autoptr(GError) cause = NULL;
     sigset_t blocked, before;
     GThread *thread;

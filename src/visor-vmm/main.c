@@ -30,6 +30,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "conf/device_conf.h"
 #include "driver/driver.h"
 #include "driver/names.h"
 #include "visor-vmm/vmm_main.h"
@@ -234,6 +235,19 @@ static bool place_folders(vmm_process *p, GError **error)
     return true;
 }
 
+/* Networks of type user are sockets of ours. */
+static bool uses_network(const vsr_domain_conf *conf)
+{
+    for (guint i = 0; i < conf->devices->len; i++) {
+        const vsr_device_conf *device = conf->devices->pdata[i];
+
+        if (device->kind == VSR_DEVICE_INTERFACE &&
+            device->interface.location.kind == VSR_NET_USER)
+            return true;
+    }
+    return false;
+}
+
 typedef struct {
     const vsr_sandbox *sandbox;
     GError **error;
@@ -252,7 +266,8 @@ static bool enter_thread(vsr_thread_kind kind, void *opaque, GError **error)
     return vsr_sandbox_enter(opaque, kind, error);
 }
 
-/* All threads there will ever be. */
+/* All threads there will ever be; those that nobody names have a wider filter
+ * from vsr_sandbox_confine(). */
 static bool enter_sandbox(vmm_process *p, vsr_vmm *vmm, GError **error)
 {
     server_entry server = { &p->sandbox, error, false };
@@ -291,6 +306,9 @@ static bool build(vmm_process *p, GError **error)
         return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
                         "This visor-vmm has no engine '%s'",
                         vsr_domain_type_text(p->conf->type));
+    p->sandbox.engine = engine->name;
+    p->sandbox.uses_network = uses_network(p->conf);
+    vsr_sandbox_isolate(&p->sandbox); /* while we are one thread */
     p->status.state = VISOR_STATE_PAUSED;
     p->status.reason = VISOR_REASON_STARTING;
     p->status.id = p->setup.id;
@@ -300,7 +318,6 @@ static bool build(vmm_process *p, GError **error)
     if (!vsr_status_write(p->setup.folder_fd, &p->status, error) ||
         !serve(p, error))
         return false;
-    p->sandbox.engine = engine->name;
     vmm = vsr_vmm_new(engine, p->conf, &p->setup.res, &events, p, error);
     if (vmm != NULL && !enter_sandbox(p, vmm, error))
         g_clear_pointer(&vmm, vsr_vmm_free);
@@ -461,7 +478,6 @@ static int run(vmm_process *p, vsr_frame_reader *reader, int64_t setup_id,
     }
     vsr_log(VSR_LOG_INFO, "visor-vmm %s, domain '%s', pid %d", VSR_VERSION,
             p->setup.name, (int)getpid());
-    vsr_sandbox_isolate(&p->sandbox); /* while we are one thread */
     ok = start(p, reader, setup_id, &error);
     vsr_close(STARTER_FD);
     if (ok)

@@ -30,6 +30,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/thread.h"
 
 #ifndef OPEN_TREE_CLONE
 #define OPEN_TREE_CLONE   1
@@ -64,6 +65,83 @@ bool vsr_sandbox_place(int fd, int number, GError **error)
            vsr_fail_errno(error, rc, "Cannot place descriptor %d", number);
 }
 
+/* --- capabilities ------------------------------------------------------------ */
+
+/* Of this thread and those it starts. */
+static void drop_capabilities(void)
+{
+    struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+    const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {
+        { 0, 0, 0 }
+    };
+
+    /* The bounding set first: that needs one. Who has none has nothing that
+     * could be gained from it either, as we may gain none. */
+    for (int cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
+        ;
+    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    if (syscall(SYS_capset, &head, none) < 0)
+        vsr_log(VSR_LOG_WARN, "Sandbox: capabilities stay: %s",
+                g_strerror(errno));
+}
+
+/* --- the mounter --------------------------------------------------------------- */
+
+/* The one thread that keeps capabilities, until it has changed the root for all
+ * of us; then it ends. */
+struct vsr_sandbox_mounter {
+    GThread *thread;
+    GMutex lock;
+    GCond told;
+    const vsr_sandbox *sandbox; /* set: go on */
+    int result;
+};
+
+static int confine_paths(const vsr_sandbox *sandbox);
+
+static void *mounter_main(void *opaque)
+{
+    vsr_sandbox_mounter *mounter = opaque;
+    const vsr_sandbox *sandbox;
+
+    g_mutex_lock(&mounter->lock);
+    while (mounter->sandbox == NULL)
+        g_cond_wait(&mounter->told, &mounter->lock);
+    sandbox = mounter->sandbox;
+    g_mutex_unlock(&mounter->lock);
+    mounter->result = confine_paths(sandbox);
+    return NULL;
+}
+
+static vsr_sandbox_mounter *mounter_new(void)
+{
+    vsr_sandbox_mounter *mounter = g_new0(vsr_sandbox_mounter, 1);
+
+    g_mutex_init(&mounter->lock);
+    g_cond_init(&mounter->told);
+    mounter->thread = vsr_thread_new("mounter", mounter_main, mounter, NULL);
+    if (mounter->thread == NULL)
+        g_clear_pointer(&mounter, g_free);
+    return mounter;
+}
+
+/* Frees it; what confine_paths() returned. */
+static int mounter_run(vsr_sandbox_mounter *mounter, const vsr_sandbox *sandbox)
+{
+    int result;
+
+    g_mutex_lock(&mounter->lock);
+    mounter->sandbox = sandbox;
+    g_cond_signal(&mounter->told);
+    g_mutex_unlock(&mounter->lock);
+    g_thread_join(mounter->thread);
+    result = mounter->result;
+    g_cond_clear(&mounter->told);
+    g_mutex_clear(&mounter->lock);
+    g_free(mounter);
+    return result;
+}
+
 /* --- namespaces -------------------------------------------------------------- */
 
 static int write_proc(const char *path, const char *text)
@@ -92,17 +170,14 @@ static int map_ids(uid_t uid, gid_t gid)
     return rc;
 }
 
-void vsr_sandbox_isolate(vsr_sandbox *sandbox)
+static void enter_namespaces(vsr_sandbox *sandbox)
 {
-    const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
-    const int spaces = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+    const int spaces = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS |
+                       (sandbox->uses_network ? 0 : CLONE_NEWNET);
     uid_t uid = geteuid();
     gid_t gid = getegid();
     int rc;
 
-    /* Root may lock memory; in there the limit counts for it too. */
-    if (uid == 0)
-        (void)setrlimit(RLIMIT_MEMLOCK, &unlimited);
     if (unshare(CLONE_NEWUSER | spaces) == 0) {
         rc = map_ids(uid, gid);
         if (rc < 0)
@@ -121,6 +196,19 @@ void vsr_sandbox_isolate(vsr_sandbox *sandbox)
             "Sandbox: the host gives no namespaces to user %u: %s; only the "
             "system call filter holds",
             (unsigned)uid, g_strerror(rc));
+}
+
+void vsr_sandbox_isolate(vsr_sandbox *sandbox)
+{
+    const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+
+    /* Root may lock memory; in there the limit counts for it too. */
+    if (geteuid() == 0)
+        (void)setrlimit(RLIMIT_MEMLOCK, &unlimited);
+    enter_namespaces(sandbox);
+    if (sandbox->has_mounts)
+        sandbox->mounter = mounter_new();
+    drop_capabilities();
 }
 
 /* --- the root folder ----------------------------------------------------------- */
@@ -218,7 +306,8 @@ static bool replace_folders(const vsr_sandbox *sandbox)
     return true;
 }
 
-static bool confine_paths(const vsr_sandbox *sandbox, GError **error)
+/* On the mounter. 1: the host's files stay visible; -errno: half done. */
+static int confine_paths(const vsr_sandbox *sandbox)
 {
     int tree[FOLDERS_MAX];
     char path[PATH_MAX], at[PATH_MAX];
@@ -237,13 +326,9 @@ static bool confine_paths(const vsr_sandbox *sandbox, GError **error)
         /* A host may forbid mounts in the namespace it gave us. */
         vsr_log(VSR_LOG_INFO, "Sandbox: the host's files stay visible: %s",
                 g_strerror(-rc));
-        (void)!chdir("/");
-        return true;
+        return chdir("/") < 0 ? -errno : 1;
     }
-    return replace_folders(sandbox) ||
-           vsr_fail_errno(error, errno,
-                          "Sandbox: the domain's folder is not in the new "
-                          "root");
+    return replace_folders(sandbox) ? 0 : -errno;
 }
 
 /* --- limits ---------------------------------------------------------------------- */
@@ -261,8 +346,14 @@ static void lower_limit(__rlimit_resource_t what, rlim_t value)
 
 bool vsr_sandbox_confine(vsr_sandbox *sandbox, GError **error)
 {
-    if (sandbox->has_mounts && !confine_paths(sandbox, error))
-        return false;
+    if (sandbox->mounter != NULL) {
+        int rc = mounter_run(g_steal_pointer(&sandbox->mounter), sandbox);
+
+        if (rc < 0)
+            return vsr_fail_errno(error, rc,
+                                  "Sandbox: the domain's folder is not in the "
+                                  "new root");
+    }
     lower_limit(RLIMIT_NOFILE, FILES_MAX);
     lower_limit(RLIMIT_CORE, 0); /* a core has the guest's memory */
 #ifndef VSR_SANITIZERS
@@ -272,30 +363,5 @@ bool vsr_sandbox_confine(vsr_sandbox *sandbox, GError **error)
     (void)signal(SIGXFSZ, SIG_IGN);
     if (!sandbox->writes_files)
         lower_limit(RLIMIT_FSIZE, FILE_BYTES);
-    return true;
-}
-
-/* --- one thread -------------------------------------------------------------------- */
-
-static bool drop_capabilities(GError **error)
-{
-    struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
-    const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {
-        { 0, 0, 0 }
-    };
-
-    /* The bounding set first: that needs one. Who has none has nothing that
-     * could be gained from it either, as we may gain none. */
-    for (int cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
-        ;
-    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    if (syscall(SYS_capset, &head, none) < 0)
-        return vsr_fail_errno(error, errno, "Cannot drop the capabilities");
-    return true;
-}
-
-bool vsr_sandbox_enter(const vsr_sandbox *sandbox, vsr_thread_kind kind,
-                       GError **error)
-{
-    return drop_capabilities(error) && vsr_sandbox_filter(sandbox, kind, error);
+    return vsr_sandbox_enter_all(sandbox, error);
 }

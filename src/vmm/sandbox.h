@@ -5,10 +5,10 @@
  * this to its host program.
  *
  *   vsr_sandbox_reserve()   first of all: the fixed descriptor numbers
- *   vsr_sandbox_isolate()   still one thread: new namespaces
+ *   vsr_sandbox_isolate()   still one thread: new namespaces, no capabilities
  *   … everything is opened, the machine is built …
- *   vsr_sandbox_confine()   an empty root folder, limits
- *   vsr_sandbox_enter()     on each thread: no capabilities, its filter
+ *   vsr_sandbox_confine()   an empty root folder, limits, a filter for all
+ *   vsr_sandbox_enter()     on each thread of a kind: its narrower filter
  *
  * The filters are made at build time (sandbox_filters.c). They let folders be
  * named by fixed descriptors only, which is why these have fixed numbers.
@@ -36,12 +36,16 @@ enum {
     VSR_SANDBOX_STATUS = 159, /* exit status after a forbidden call */
 };
 
+typedef struct vsr_sandbox_mounter vsr_sandbox_mounter;
+
 typedef struct {
     const char *engine; /* its name: KVM's ioctls are for "kvm" only */
     char uuid[37];      /* the name of the folder in ROOT/ENGINE */
     uint32_t n_sockets; /* VSR_SANDBOX_SOCKET_FD … are folders */
     bool has_mounts;    /* set by isolate: a mount namespace of our own */
-    bool writes_files;  /* a serial port goes to a file: its size is not ours */
+    bool writes_files;  /* a device goes to a file: its size is not ours */
+    bool uses_network;  /* a device has sockets of the host's network */
+    vsr_sandbox_mounter *mounter; /* from isolate until confine */
 } vsr_sandbox;
 
 /* The fixed numbers are taken, so that nothing else gets them. One thread. */
@@ -50,25 +54,25 @@ bool vsr_sandbox_reserve(GError **error);
 bool vsr_sandbox_place(int fd, int number, GError **error);
 
 /* New user, mount, network, IPC and UTS namespaces, as far as the host lets us;
- * what it refuses is logged (INFO). One thread. */
+ * what it refuses is logged (INFO). No capabilities from here on, for a thread
+ * that waits to change the root folder apart. One thread. */
 void vsr_sandbox_isolate(vsr_sandbox *sandbox);
 
 /* Nothing but the fixed folders is left of the host's files; limits; not
- * dumpable. Main thread, with all that has a path opened. False: half done, the
+ * dumpable; all threads have the filter of VSR_THREAD_OTHER. Main thread, with
+ * all that has a path opened and all threads started. False: half done, the
  * process must end. */
 bool vsr_sandbox_confine(vsr_sandbox *sandbox, GError **error);
 
-/* This thread has no capabilities, and its filter. A call that it does not let
- * through ends the process with VSR_SANDBOX_STATUS and a line on stderr.
- * True without a filter where the build has none; see vsr_sandbox_has_filter().
- */
+/* After confine: this thread has the filter of its kind as well. A call that it does not let
+ * through ends the process with VSR_SANDBOX_STATUS and a line on stderr. True
+ * without a filter where the build has none; see vsr_sandbox_has_filter(). */
 bool vsr_sandbox_enter(const vsr_sandbox *sandbox, vsr_thread_kind kind,
                        GError **error);
 
 bool vsr_sandbox_has_filter(void);
 
-/* sandbox_seccomp.c; called by enter. */
-bool vsr_sandbox_filter(const vsr_sandbox *sandbox, vsr_thread_kind kind,
-                        GError **error);
+/* What confine does last: the filter for all threads. */
+bool vsr_sandbox_enter_all(const vsr_sandbox *sandbox, GError **error);
 
 #endif

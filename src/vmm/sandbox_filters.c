@@ -16,10 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <asm/ioctls.h>
 #include <linux/filter.h>
+#include <linux/fs.h>
+#include <linux/seccomp.h>
 
 #include "base/sandbox_kinds.h"
 
@@ -31,8 +35,10 @@ enum {
     C = 1 << SANDBOX_CONTROL,
     I = 1 << SANDBOX_IO,
     V = 1 << SANDBOX_VCPU,
+    O = 1 << SANDBOX_OTHER, /* has what any other has, and this */
     ALL = M | S | C | I | V,
     LOOPS = S | C | I,
+    NETWORK = 1 << SANDBOX_KINDS, /* only where the host's network is used */
 };
 
 #define LOW32    0xffffffffu
@@ -85,6 +91,12 @@ static const rule allowed[] = {
     { ALL, "nanosleep", 0, { { 0 } } },
     { ALL, "timerfd_settime", 0, { { 0 } } },
     { ALL, "getrandom", 0, { { 0 } } },
+    /* One that was started just before may not have got so far. */
+    { O, "prctl", 1, { IS(0, PR_SET_NAME) } },
+    { O, "rseq", 0, { { 0 } } },
+    { O, "set_robust_list", 0, { { 0 } } },
+    /* Only a narrower filter can follow this one. */
+    { O, "seccomp", 1, { IS(0, SECCOMP_SET_MODE_FILTER) } },
     /* What is open. */
     { ALL, "close", 0, { { 0 } } },
     { ALL, "write", 0, { { 0 } } },
@@ -123,6 +135,44 @@ static const rule allowed[] = {
       2,
       { IS(0, SANDBOX_FOLDER_FD), IS(2, SANDBOX_FOLDER_FD) } },
     { S | C, "unlinkat", 1, { IS(0, SANDBOX_FOLDER_FD) } },
+    /* Disks and what else devices read and write, on loops and workers. */
+    { I | O, "preadv", 0, { { 0 } } },
+    { I | O, "preadv2", 0, { { 0 } } },
+    { I | O, "pread64", 0, { { 0 } } },
+    { I | O, "pwrite64", 0, { { 0 } } },
+    { I | O, "pwritev", 0, { { 0 } } },
+    { I | O, "pwritev2", 0, { { 0 } } },
+    { I | O, "readv", 0, { { 0 } } },
+    { I | O, "writev", 0, { { 0 } } },
+    { I | O, "fallocate", 0, { { 0 } } },
+    { I | O, "fdatasync", 0, { { 0 } } },
+    { I | O, "ftruncate", 0, { { 0 } } },
+    { I | O, "io_uring_enter", 0, { { 0 } } },
+    { I | O, "ioctl", 1, { IS(1, BLKDISCARD) } },
+    { I | O, "ioctl", 1, { IS(1, BLKZEROOUT) } },
+    /* Connections that devices hold. */
+    { I | O, "accept4", 0, { { 0 } } },
+    { I | O, "recvfrom", 0, { { 0 } } },
+    { I | O, "recvmsg", 0, { { 0 } } },
+    { I | O, "sendmsg", 0, { { 0 } } },
+    { I | O, "sendto", 1, { { 4, SCMP_CMP_EQ, 0, 0 } } },
+    { I | O, "shutdown", 0, { { 0 } } },
+    /* libslirp, for networks of type user: a host's program as any. */
+    { I | O | NETWORK, "socket", 1, { IS(0, AF_INET) } },
+    { I | O | NETWORK, "socket", 1, { IS(0, AF_INET6) } },
+    { I | O | NETWORK, "accept", 0, { { 0 } } },
+    { I | O | NETWORK, "bind", 0, { { 0 } } },
+    { I | O | NETWORK, "connect", 0, { { 0 } } },
+    { I | O | NETWORK, "listen", 0, { { 0 } } },
+    { I | O | NETWORK, "getpeername", 0, { { 0 } } },
+    { I | O | NETWORK, "getsockname", 0, { { 0 } } },
+    { I | O | NETWORK, "getsockopt", 0, { { 0 } } },
+    { I | O | NETWORK, "setsockopt", 0, { { 0 } } },
+    { I | O | NETWORK, "sendto", 0, { { 0 } } },
+    { I | O | NETWORK, "ioctl", 1, { IS(1, FIONREAD) } },
+    { I | O | NETWORK, "fcntl", 1, { IS(1, F_GETFL) } },
+    { I | O | NETWORK, "fcntl", 1, { IS(1, F_SETFL) } },
+    { I | O | NETWORK, "fcntl", 1, { IS(1, F_SETFD) } },
     /* The end of a domain without definition: its folder goes. Main touches
      * nothing of the guest's. */
     { M, "openat", 1, { HAS_NOT(0, NEGATIVE) } },
@@ -224,11 +274,18 @@ static void add(scmp_filter_ctx ctx, uint32_t action, const rule *r)
         fail(r->call, rc);
 }
 
+/* The filter of other threads holds for all of them: it has every rule. */
+static int is_for(unsigned kinds, unsigned kind)
+{
+    return kind == SANDBOX_OTHER || (kinds & (1u << kind)) != 0;
+}
+
 static void add_all(scmp_filter_ctx ctx, uint32_t action, const rule *rules,
-                    size_t n, unsigned kind)
+                    size_t n, unsigned kind, int network)
 {
     for (size_t i = 0; i < n; i++)
-        if ((rules[i].kinds & (1u << kind)) != 0)
+        if (is_for(rules[i].kinds, kind) &&
+            (network || (rules[i].kinds & NETWORK) == 0))
             add(ctx, action, &rules[i]);
 }
 
@@ -239,7 +296,7 @@ static void add_requests(scmp_filter_ctx ctx, unsigned kind)
          q++) {
         rule r = { 0, "ioctl", 1, { IS(1, q->request) } };
 
-        if ((q->kinds & (1u << kind)) != 0)
+        if (is_for(q->kinds, kind))
             add(ctx, SCMP_ACT_ALLOW, &r);
     }
 #endif
@@ -255,7 +312,7 @@ static void add_sockets(scmp_filter_ctx ctx)
     }
 }
 
-static scmp_filter_ctx make(unsigned kind, int kvm)
+static scmp_filter_ctx make(unsigned kind, int kvm, int network)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_TRAP);
     int rc;
@@ -273,14 +330,14 @@ static scmp_filter_ctx make(unsigned kind, int kvm)
     }
 #endif
     add_all(ctx, SCMP_ACT_ALLOW, allowed, sizeof(allowed) / sizeof(allowed[0]),
-            kind);
+            kind, network);
 #ifndef VSR_SANITIZERS
     add_all(ctx, SCMP_ACT_ERRNO(EACCES), refused,
-            sizeof(refused) / sizeof(refused[0]), kind);
+            sizeof(refused) / sizeof(refused[0]), kind, network);
 #endif
     if (kvm)
         add_requests(ctx, kind);
-    if (kind == SANDBOX_CONTROL)
+    if (is_for(C, kind))
         add_sockets(ctx);
     /* What a vCPU does most is looked at first. */
     rc = seccomp_syscall_priority(ctx, SCMP_SYS(ioctl), 255);
@@ -289,7 +346,7 @@ static scmp_filter_ctx make(unsigned kind, int kvm)
     return ctx;
 }
 
-static void print_code(scmp_filter_ctx ctx, unsigned kind, int kvm)
+static void print_code(scmp_filter_ctx ctx, const char *name)
 {
     int fd = memfd_create("filter", 0);
     struct sock_filter op;
@@ -298,7 +355,7 @@ static void print_code(scmp_filter_ctx ctx, unsigned kind, int kvm)
 
     if (rc < 0 || lseek(fd, 0, SEEK_SET) < 0)
         fail("seccomp_export_bpf", rc < 0 ? rc : -errno);
-    printf("static const struct sock_filter filter_%d_%u[] = {\n", kvm, kind);
+    printf("static const struct sock_filter filter_%s[] = {\n", name);
     while (read(fd, &op, sizeof(op)) == (ssize_t)sizeof(op)) {
         printf("    { 0x%02x, %u, %u, 0x%08x },\n", op.code, op.jt, op.jf,
                op.k);
@@ -309,6 +366,36 @@ static void print_code(scmp_filter_ctx ctx, unsigned kind, int kvm)
     if (marks != 1)
         fail("our process id is not compared with once", -EINVAL);
     close(fd);
+}
+
+/* A filter's number has a digit for each of its three questions. */
+static void print_filters(void)
+{
+    char name[32];
+
+    for (int kvm = 0; kvm < 2; kvm++)
+        for (int network = 0; network < 2; network++)
+            for (unsigned kind = 0; kind < SANDBOX_KINDS; kind++) {
+                scmp_filter_ctx ctx = make(kind, kvm, network);
+
+                snprintf(name, sizeof(name), "%d_%d_%u", kvm, network, kind);
+                print_code(ctx, name);
+                seccomp_release(ctx);
+            }
+}
+
+static void print_table(void)
+{
+    printf("#define FILTER(n) { filter_##n, COUNT(filter_##n) }\n"
+           "const sandbox_filter vsr_sandbox_filters[2][2][SANDBOX_KINDS] = "
+           "{\n");
+    for (int i = 0; i < 4; i++) {
+        printf("%s    {", i % 2 == 0 ? "  {\n" : "");
+        for (int kind = 0; kind < SANDBOX_KINDS; kind++)
+            printf(" FILTER(%d_%d_%d),", i / 2, i % 2, kind);
+        printf(" },\n%s", i % 2 == 0 ? "" : "  },\n");
+    }
+    printf("};\n");
 }
 
 int main(void)
@@ -325,23 +412,8 @@ int main(void)
         free(name);
     }
     printf("};\n");
-    for (int kvm = 0; kvm < 2; kvm++)
-        for (unsigned kind = 0; kind < SANDBOX_KINDS; kind++) {
-            scmp_filter_ctx ctx = make(kind, kvm);
-
-            print_code(ctx, kind, kvm);
-            seccomp_release(ctx);
-        }
-    printf("const unsigned vsr_sandbox_n_calls = COUNT(vsr_sandbox_calls);\n"
-           "#define FILTER(kvm, kind) "
-           "{ filter_##kvm##_##kind, COUNT(filter_##kvm##_##kind) }\n"
-           "const sandbox_filter vsr_sandbox_filters[2][SANDBOX_KINDS] = {\n");
-    for (int kvm = 0; kvm < 2; kvm++) {
-        printf("    {");
-        for (int kind = 0; kind < SANDBOX_KINDS; kind++)
-            printf(" FILTER(%d, %d),", kvm, kind);
-        printf(" },\n");
-    }
-    printf("};\n");
+    printf("const unsigned vsr_sandbox_n_calls = COUNT(vsr_sandbox_calls);\n");
+    print_filters();
+    print_table();
     return ferror(stdout) || fflush(stdout) != 0;
 }

@@ -5,7 +5,7 @@
  *
  * A forbidden call does not happen: it becomes a SIGSYS, whose handler writes
  * the call's name to stderr, which is the domain's log, and ends the process.
- * A thread that has blocked the signal is killed by it.
+ * A thread that has blocked the signal is killed by it: ours have not.
  *
  * Spec:    seccomp(2), Linux, Documentation/userspace-api/seccomp_filter.rst.
  * Threads: the one that enters; the handler on the one that was caught.
@@ -27,7 +27,7 @@
 #include "vmm/sandbox_table.h"
 
 G_STATIC_ASSERT((int)SANDBOX_MAIN == (int)VSR_THREAD_MAIN);
-G_STATIC_ASSERT((int)SANDBOX_VCPU == (int)VSR_THREAD_VCPU);
+G_STATIC_ASSERT((int)SANDBOX_OTHER == (int)VSR_THREAD_OTHER);
 G_STATIC_ASSERT((int)SANDBOX_SOCKETS == (int)VSR_SERIALS_MAX);
 
 #ifdef VSR_SECCOMP
@@ -87,7 +87,7 @@ static void on_caught(int sig, siginfo_t *info, void *context)
         (void)syscall(SYS_exit_group, VSR_SANDBOX_STATUS);
 }
 
-static bool catch (GError **error)
+static bool catch_forbidden(GError **error)
 {
     struct sigaction action = { .sa_sigaction = on_caught,
                                 .sa_flags = SA_SIGINFO };
@@ -104,33 +104,45 @@ static bool catch (GError **error)
 
 /* --- filters ------------------------------------------------------------------------- */
 
-bool vsr_sandbox_filter(const vsr_sandbox *sandbox, vsr_thread_kind kind,
-                        GError **error)
+static bool install(const vsr_sandbox *sandbox, vsr_thread_kind kind,
+                    unsigned flags, GError **error)
 {
     const sandbox_filter *f =
-        &vsr_sandbox_filters[strcmp(sandbox->engine, "kvm") == 0][kind];
+        &vsr_sandbox_filters[strcmp(sandbox->engine, "kvm") == 0]
+                            [sandbox->uses_network][kind];
     g_autofree struct sock_filter *code =
         g_memdup2(f->code, f->n * sizeof(*code));
     struct sock_fprog program = { .len = (unsigned short)f->n, .filter = code };
+    long rc;
 
     for (uint32_t i = 0; i < f->n; i++)
         if (code[i].k == SANDBOX_PID_MARK)
             code[i].k = (uint32_t)getpid();
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return vsr_fail_errno(error, errno, "Cannot give up new privileges");
-    if (!catch (error))
-        return false;
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0)
+    rc = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+    if (rc == 0)
         return true;
-    if (errno == ENOSYS || errno == EINVAL) {
+    if (rc < 0 && (errno == ENOSYS || errno == EINVAL)) {
         vsr_log(VSR_LOG_WARN,
                 "Sandbox: this kernel has no system call filters: %s",
                 g_strerror(errno));
         return true;
     }
-    return vsr_fail_errno(error, errno,
-                          "Cannot install the system call "
-                          "filter");
+    return vsr_fail_errno(error, rc < 0 ? errno : EBUSY,
+                          "Cannot install the system call filter");
+}
+
+bool vsr_sandbox_enter_all(const vsr_sandbox *sandbox, GError **error)
+{
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return vsr_fail_errno(error, errno, "Cannot give up new privileges");
+    return catch_forbidden(error) &&
+           install(sandbox, VSR_THREAD_OTHER, SECCOMP_FILTER_FLAG_TSYNC, error);
+}
+
+bool vsr_sandbox_enter(const vsr_sandbox *sandbox, vsr_thread_kind kind,
+                       GError **error)
+{
+    return install(sandbox, kind, 0, error);
 }
 
 bool vsr_sandbox_has_filter(void)
@@ -138,8 +150,13 @@ bool vsr_sandbox_has_filter(void)
     return true;
 }
 #else
-bool vsr_sandbox_filter(const vsr_sandbox *sandbox, vsr_thread_kind kind,
-                        GError **error)
+bool vsr_sandbox_enter_all(const vsr_sandbox *sandbox, GError **error)
+{
+    return true;
+}
+
+bool vsr_sandbox_enter(const vsr_sandbox *sandbox, vsr_thread_kind kind,
+                       GError **error)
 {
     return true;
 }

@@ -14,8 +14,8 @@ typedef struct {
     unsigned n;
 } sandbox_filter;
 
-/* [is it kvm?][kind of thread] */
-extern const sandbox_filter vsr_sandbox_filters[2][SANDBOX_KINDS];
+/* [is it kvm?][does it use the host's network?][kind of thread] */
+extern const sandbox_filter vsr_sandbox_filters[2][2][SANDBOX_KINDS];
 
 /* The names of system calls by their numbers; NULL: there is none. */
 extern const char *const vsr_sandbox_calls[];

@@ -106,6 +106,7 @@ typedef enum {
     VSR_THREAD_CONTROL, /* the runtime's */
     VSR_THREAD_IO,      /* the machine's home loop */
     VSR_THREAD_VCPU,
+    VSR_THREAD_OTHER, /* workers of devices */
 } vsr_thread_kind;
 /* Calls `fn` once on each thread of the runtime, before its first run; stops at
  * the first that returns false. STATE if it runs or is off. */

@@ -2,6 +2,7 @@
 /* test_sandbox.c: what a thread of visor-vmm can do no more, and what it can. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 #include <glib/gstdio.h>
 
 #include "base/fd.h"
+#include "base/thread.h"
 #include "tests/support/cm.h"
 #include "vmm/sandbox.h"
 
@@ -109,7 +111,7 @@ static const attempt attempts[] = {
     { "open of a neighbour",
       SYS_openat,
       { VSR_SANDBOX_ROOT_FD, PATH("names"), O_RDONLY, 0 },
-      1u << VSR_THREAD_MAIN,
+      1u << VSR_THREAD_MAIN | 1u << VSR_THREAD_OTHER,
       true,
       false },
     { "openat2",
@@ -208,7 +210,8 @@ static void try(const vsr_sandbox *sandbox, vsr_thread_kind kind,
 {
     long rc;
 
-    if (!vsr_sandbox_enter(sandbox, kind, NULL))
+    if (!vsr_sandbox_enter_all(sandbox, NULL) ||
+        (kind != VSR_THREAD_OTHER && !vsr_sandbox_enter(sandbox, kind, NULL)))
         _exit(NO_SANDBOX);
     rc = syscall(a->call, a->arg[0], a->arg[1], a->arg[2], a->arg[3], -1, 0);
     _exit(rc < 0 && errno == EACCES ? IS_REFUSED : IS_DONE);
@@ -264,7 +267,7 @@ static void forbidden_calls_end_the_process(void **state)
         if (SANITIZED && attempts[i].not_sanitized)
             continue;
         for (size_t e = 0; e < G_N_ELEMENTS(engines); e++)
-            for (int kind = VSR_THREAD_MAIN; kind <= VSR_THREAD_VCPU; kind++)
+            for (int kind = VSR_THREAD_MAIN; kind <= VSR_THREAD_OTHER; kind++)
                 check(*state, engines[e], (vsr_thread_kind)kind, &attempts[i]);
     }
 }
@@ -291,11 +294,11 @@ static void kvm_run_is_for_vcpus(void **state)
 
     if (!vsr_sandbox_has_filter() || SANITIZED)
         skip();
-    for (int kind = VSR_THREAD_MAIN; kind <= VSR_THREAD_VCPU; kind++) {
+    for (int kind = VSR_THREAD_MAIN; kind <= VSR_THREAD_OTHER; kind++) {
         run.allowed = 0;
         check(*state, "emu", (vsr_thread_kind)kind, &run);
 #ifdef WITH_KVM
-        run.allowed = 1u << VSR_THREAD_VCPU;
+        run.allowed = 1u << VSR_THREAD_VCPU | 1u << VSR_THREAD_OTHER;
 #endif
         check(*state, "kvm", (vsr_thread_kind)kind, &run);
     }
@@ -324,7 +327,8 @@ static int write_status(box *b)
     uint64_t one = 1;
     vsr_autofd event = eventfd(0, EFD_CLOEXEC);
 
-    if (!vsr_sandbox_enter(&b->sandbox, VSR_THREAD_SERVER, NULL))
+    if (!vsr_sandbox_enter_all(&b->sandbox, NULL) ||
+        !vsr_sandbox_enter(&b->sandbox, VSR_THREAD_SERVER, NULL))
         return NO_SANDBOX;
     fd = openat(VSR_SANDBOX_FOLDER_FD, "status.new",
                 O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -351,27 +355,92 @@ static void a_server_thread_writes_in_the_domains_folder(void **state)
 
 static bool is_absent(int fd, const char *path)
 {
-    return faccessat(fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
-           errno == ENOENT;
+    struct stat st;
+
+    return fstatat(fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
+}
+
+/* A thread that is there already, and of no kind. */
+static void *other_thread(void *opaque)
+{
+    const int *go = opaque;
+    char byte;
+
+    (void)!read(go[0], &byte, 1);
+    (void)syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
+    _exit(1);
+}
+
+static int be_caught_elsewhere(box *b)
+{
+    static int go[2];
+
+    if (pipe(go) < 0 || !vsr_thread_new("other", other_thread, go, NULL) ||
+        !vsr_sandbox_enter_all(&b->sandbox, NULL) || write(go[1], "", 1) != 1)
+        return NO_SANDBOX;
+    for (;;)
+        (void)poll(NULL, 0, -1);
+}
+
+static void every_thread_has_a_filter(void **state)
+{
+    box *b = *state;
+    int status = 0;
+    pid_t pid;
+
+    if (!vsr_sandbox_has_filter())
+        skip();
+    b->sandbox.engine = "emu";
+    pid = fork();
+    if (pid == 0)
+        _exit(be_caught_elsewhere(b));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), VSR_SANDBOX_STATUS);
+}
+
+static void the_network_is_for_those_that_use_it(void **state)
+{
+    attempt udp = { "a socket",
+                    SYS_socket,
+                    { AF_INET, SOCK_DGRAM, 0, 0 },
+                    1u << VSR_THREAD_IO | 1u << VSR_THREAD_OTHER,
+                    false,
+                    false };
+    box *b = *state;
+
+    if (!vsr_sandbox_has_filter())
+        skip();
+    b->sandbox.uses_network = true;
+    for (int kind = VSR_THREAD_MAIN; kind <= VSR_THREAD_OTHER; kind++)
+        check(b, "emu", (vsr_thread_kind)kind, &udp);
 }
 
 static int leave_the_host(box *b)
 {
     static const char up[] = "../../../../../../etc";
+    const int flags = O_WRONLY | O_CREAT | O_CLOEXEC;
 
     vsr_sandbox_isolate(&b->sandbox);
     if (!b->sandbox.has_mounts)
         return NO_SANDBOX;
+    for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+        if (prctl(PR_CAPBSET_READ, cap, 0, 0, 0) != 0)
+            return 6;
+    if (mount("none", "/", "tmpfs", 0, NULL) == 0 || errno != EPERM)
+        return 7;
     if (!vsr_sandbox_confine(&b->sandbox, NULL))
         return 1;
-    if (!is_absent(AT_FDCWD, "/etc") || !is_absent(AT_FDCWD, "/proc") ||
+    /* By a folder's number, since paths alone are not let through. */
+    if (!is_absent(VSR_SANDBOX_ROOT_FD, "/etc") ||
+        !is_absent(VSR_SANDBOX_ROOT_FD, "/proc") ||
         !is_absent(VSR_SANDBOX_ROOT_FD, up) ||
         !is_absent(VSR_SANDBOX_FOLDER_FD, up))
         return 2;
-    if (mkdir("/new", 0700) == 0 || errno != EROFS)
+    if (openat(VSR_SANDBOX_ROOT_FD, "/new", flags, 0600) >= 0 || errno != EROFS)
         return 3;
-    if (mkdirat(VSR_SANDBOX_ROOT_FD, "sub", 0700) < 0 ||
-        unlinkat(VSR_SANDBOX_ROOT_FD, "sub", AT_REMOVEDIR) < 0)
+    if (openat(VSR_SANDBOX_ROOT_FD, "sub", flags, 0600) < 0 ||
+        unlinkat(VSR_SANDBOX_ROOT_FD, "sub", 0) < 0)
         return 4;
     return vsr_sandbox_enter(&b->sandbox, VSR_THREAD_MAIN, NULL) ? 0 : 5;
 }
@@ -392,6 +461,8 @@ int main(void)
         T(the_log_names_the_call_and_its_arguments),
         T(kvm_run_is_for_vcpus),
         T(a_server_thread_writes_in_the_domains_folder),
+        T(every_thread_has_a_filter),
+        T(the_network_is_for_those_that_use_it),
         T(no_path_of_the_host_is_left),
     };
 
