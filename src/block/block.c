@@ -13,6 +13,7 @@
 #include "base/util.h"
 #include "block/block_state.h"
 #include "block/nbd.h"
+#include "block/qcow2_disk.h"
 
 enum { SECTOR = 512, SPARES_AT_FIRST = 32 };
 
@@ -162,6 +163,8 @@ static void request_start(void *opaque, vsr_block_request *request)
 
     if (request_adjust(block, request))
         blk_request_end_soon(block, request, 0);
+    else if (block->qcow2 != NULL)
+        qcow2_disk_submit(block->qcow2, request);
     else
         raw_submit(block, request);
 }
@@ -242,6 +245,12 @@ bool vsr_block_resize(vsr_block *block, uint64_t bytes, GError **error)
     if (block->readonly)
         return vsr_fail(error, VISOR_ERR_STATE, "'%s' is read-only",
                         file->name);
+    if (block->qcow2 != NULL) {
+        if (!qcow2_disk_resize(block->qcow2, bytes, error))
+            return false;
+        block->bytes = bytes;
+        return true;
+    }
     rc = blk_file_measure(file);
     if (rc == 0)
         rc = blk_file_truncate(file, MAX(bytes, file->bytes));
@@ -296,10 +305,13 @@ static bool block_open(vsr_block *block, vsr_block_source *source,
     for (uint32_t i = 0; i < source->n; i++)
         if (!open_file(block, &source->image[i], options, error))
             return false;
-    if (source->image[0].format != VSR_BLOCK_RAW)
-        return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
-                        "'%s': only raw images are supported yet",
-                        source->image[0].name);
+    if (source->image[0].format == VSR_BLOCK_QCOW2) {
+        block->qcow2 = qcow2_disk_new(block, source, error);
+        if (block->qcow2 == NULL)
+            return false;
+        block->bytes = vsr_round_up(qcow2_disk_bytes(block->qcow2), SECTOR);
+        return true;
+    }
     /* A last sector that the file has a part of only is there; the rest of it
      * reads as zeros. */
     block->bytes = vsr_round_up(block->files[0].bytes, SECTOR);
@@ -335,6 +347,7 @@ void vsr_block_free(vsr_block *block)
     if (block == NULL)
         return;
     blk_throttle_free(block->throttle);
+    qcow2_disk_free(block->qcow2); /* its worker reports to aio */
     blk_aio_free(block->aio);
     if (block->n_files > 0 && !block->readonly)
         (void)blk_file_flush(&block->files[0]);

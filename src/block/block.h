@@ -175,8 +175,9 @@ void vsr_block_get_stats(const vsr_block *block, vsr_block_stats *out);
 
 /* --- images ---------------------------------------------------------------------- */
 
-/* A new, empty qcow2 (version 3); `backing` may be NULL, else its format and
- * size are taken from it. Never over an existing file (EXISTS). */
+/* A new, empty qcow2 (version 3). `backing` (may be NULL) is stored as given:
+ * a relative name is one in the folder of `path`; with `bytes` 0 the size is
+ * its. Never over an existing file (EXISTS). */
 bool vsr_block_create_qcow2(const char *path, uint64_t bytes,
                             const char *backing,
                             vsr_block_format backing_format, GError **error);

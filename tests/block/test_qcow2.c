@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * test_qcow2.c: qcow2 images of ours and of qemu-img, read and written by
+ * either, checked by `qemu-img check`.
+ *
+ * Threads: the test's.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <visor/error.h>
+
+#include "tests/block/disk.h"
+#include "tests/support/cm.h"
+
+enum { SIZE = 24 << 20 };
+
+static int make_dir(void **state)
+{
+    *state = dir_new();
+    return 0;
+}
+
+static int remove_dir(void **state)
+{
+    dir_remove(*state);
+    return 0;
+}
+
+static bool have_qemu(void)
+{
+    static const char *const programs[] = { "qemu-img", "qemu-io" };
+
+    return have(programs[0]) && have(programs[1]);
+}
+
+static char *in_dir(void **state, const char *name)
+{
+    return g_build_filename(*state, name, NULL);
+}
+
+/* Nothing wrong, nothing lost. */
+static void must_be_sound(const char *path)
+{
+    g_autofree char *text = NULL;
+
+    if (run(&text, "qemu-img check -f qcow2 '%s' 2>&1", path) != 0)
+        fail_msg("qemu-img check %s: %s", path, text);
+}
+
+static void qemu_img_create(const char *path, const char *options)
+{
+    g_autofree char *text = NULL;
+
+    if (run(&text, "qemu-img create -q -f qcow2 %s '%s' %d 2>&1", options, path,
+            SIZE) != 0)
+        fail_msg("qemu-img create %s: %s", options, text);
+}
+
+/* What QEMU reads is what the model has. */
+static void qemu_must_read(const char *path, const model *m)
+{
+    g_autofree char *raw = g_strconcat(path, ".raw", NULL);
+    g_autofree char *data = NULL;
+    size_t len = 0;
+
+    assert_int_equal(
+        run(NULL, "qemu-img convert -f qcow2 -O raw '%s' '%s'", path, raw), 0);
+    assert_true(g_file_get_contents(raw, &data, &len, NULL));
+    assert_true(len == m->size);
+    if (memcmp(data, m->bytes, len) != 0)
+        fail_msg("QEMU reads something else from %s", path);
+    assert_int_equal(unlink(raw), 0);
+}
+
+/* --- data --- */
+
+static void round_trip(const char *path, uint64_t seed, uint32_t rounds,
+                       const vsr_block_options *options)
+{
+    g_autoptr(GError) error = NULL;
+    model m;
+
+    model_init(&m, SIZE, seed);
+    for (int pass = 0; pass < 3; pass++) {
+        disk *d = disk_open(path, VSR_BLOCK_QCOW2, false, options, &error);
+
+        if (d == NULL)
+            fail_msg("%s", error->message);
+        assert_true(vsr_block_bytes(d->block) == SIZE);
+        model_compare(&m, d);
+        model_run(&m, d, rounds);
+        model_compare(&m, d);
+        disk_close(d);
+        if (have_qemu()) {
+            must_be_sound(path);
+            qemu_must_read(path, &m);
+        }
+    }
+    model_fini(&m);
+}
+
+static void an_image_of_ours_keeps_what_was_written(void **state)
+{
+    g_autofree char *path = in_dir(state, "own.qcow2");
+    vsr_block_options options =
+        disk_options(VSR_BLOCK_AIO_DEFAULT, VSR_BLOCK_CACHE_WRITEBACK);
+    g_autoptr(GError) error = NULL;
+
+    assert_true(vsr_block_create_qcow2(path, SIZE, NULL, 0, &error));
+    if (have_qemu())
+        must_be_sound(path);
+    round_trip(path, 1, 40, &options);
+    assert_false(vsr_block_create_qcow2(path, SIZE, NULL, 0, &error));
+    assert_int_equal(error->code, VISOR_ERR_EXISTS);
+}
+
+static void all_cache_modes_keep_what_was_written(void **state)
+{
+    for (int cache = 0; cache <= VSR_BLOCK_CACHE_UNSAFE; cache++) {
+        g_autofree char *name = g_strdup_printf("c%d.qcow2", cache);
+        g_autofree char *path = in_dir(state, name);
+        vsr_block_options options = disk_options(
+            cache % 2 ? VSR_BLOCK_AIO_THREADS : VSR_BLOCK_AIO_DEFAULT,
+            (vsr_block_cache)cache);
+
+        assert_true(vsr_block_create_qcow2(path, SIZE, NULL, 0, NULL));
+        options.detect_zeroes = cache == 2;
+        round_trip(path, 50 + (uint64_t)cache, 8, &options);
+    }
+}
+
+static void images_of_qemu_keep_what_was_written(void **state)
+{
+    static const char *const kinds[] = {
+        "-o compat=0.10",
+        "-o compat=1.1,lazy_refcounts=on",
+        "-o cluster_size=512",
+        "-o cluster_size=4k,refcount_bits=1",
+        "-o cluster_size=2M",
+        "-o cluster_size=512,refcount_bits=64",
+        "-o refcount_bits=2",
+        "-o refcount_bits=4,cluster_size=1k",
+        "-o refcount_bits=8",
+        "-o refcount_bits=32",
+        "-o preallocation=metadata",
+        "-o preallocation=falloc",
+    };
+    vsr_block_options options =
+        disk_options(VSR_BLOCK_AIO_DEFAULT, VSR_BLOCK_CACHE_WRITEBACK);
+
+    if (!have_qemu())
+        skip();
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        g_autofree char *name = g_strdup_printf("q%zu.qcow2", i);
+        g_autofree char *path = in_dir(state, name);
+
+        print_message("           %s\n", kinds[i]);
+        qemu_img_create(path, kinds[i]);
+        round_trip(path, 100 + i, 15, &options);
+    }
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, make_dir, remove_dir)
+    const struct CMUnitTest tests[] = {
+        T(an_image_of_ours_keeps_what_was_written),
+        T(all_cache_modes_keep_what_was_written),
+        T(images_of_qemu_keep_what_was_written),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
