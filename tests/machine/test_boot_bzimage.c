@@ -41,6 +41,20 @@ static void each_format_is_unpacked_and_entered_at_startup_64(void **state)
     }
 }
 
+/* Where Linux goes to restart a machine of reduced hardware, in real mode. */
+static void the_entry_of_the_bios_resets(void **state)
+{
+    boot_fixture *f = boot_fixture_new(64 * MIB);
+    g_autoptr(GByteArray) elf = kernel(ENTRY);
+
+    if (!boot_load(f, elf))
+        fail_msg("%s", f->error->message);
+    /* mov dx, 0xcf9; mov al, 6; out dx, al; hlt; jmp $-1 */
+    assert_int_equal(peek(f, 0xffff0, 8), UINT64_C(0xebf4ee06b00cf9ba));
+    assert_int_equal(peek(f, 0xffff8, 1), 0xfd);
+    boot_fixture_free(f);
+}
+
 static void packed_kernel_of_32_bits_is_entered_by_pvh(void **state)
 {
     boot_fixture *f = boot_fixture_new(64 * MIB);
@@ -300,6 +314,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_format_is_unpacked_and_entered_at_startup_64),
+        cmocka_unit_test(the_entry_of_the_bios_resets),
         cmocka_unit_test(packed_kernel_of_32_bits_is_entered_by_pvh),
         cmocka_unit_test(start_info_names_initrd_tables_and_memory),
         cmocka_unit_test(kernel_without_an_entry_point_unpacks_itself),

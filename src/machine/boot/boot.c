@@ -81,6 +81,24 @@ bool vsr_boot_probe(const vsr_boot_source *source, vsr_image_kind *out,
            probe_kernel(&image, out, error);
 }
 
+static bool load_kernel(vsr_machine *machine, const vsr_board *board,
+                        const vsr_boot_source *source, const vsr_image *image,
+                        vsr_image_kind kind, vsr_x86_state *state,
+                        GError **error)
+{
+    switch (kind) {
+    case VSR_IMAGE_BZIMAGE:
+        return vsr_bzimage_load(machine, board, source, image, state, error);
+    case VSR_IMAGE_PVH:
+        return vsr_pvh_load(machine, board, source, image, state, error);
+    case VSR_IMAGE_MULTIBOOT:
+        return vsr_multiboot_load(machine, board, source, image, state, error);
+    case VSR_IMAGE_FIRMWARE:
+    default:
+        return vsr_fail(error, VISOR_ERR_INTERNAL, "Image kind %u", kind);
+    }
+}
+
 bool vsr_boot_load(vsr_machine *machine, const vsr_board *board,
                    const vsr_boot_source *source, vsr_x86_state *state,
                    GError **error)
@@ -94,15 +112,6 @@ bool vsr_boot_load(vsr_machine *machine, const vsr_board *board,
         return vsr_firmware_load(machine, board, source, state, error);
     if (!open_kernel(source, &image, error))
         return false;
-    switch (kind) {
-    case VSR_IMAGE_BZIMAGE:
-        return vsr_bzimage_load(machine, board, source, &image, state, error);
-    case VSR_IMAGE_PVH:
-        return vsr_pvh_load(machine, board, source, &image, state, error);
-    case VSR_IMAGE_MULTIBOOT:
-        return vsr_multiboot_load(machine, board, source, &image, state, error);
-    case VSR_IMAGE_FIRMWARE:
-    default:
-        return vsr_fail(error, VISOR_ERR_INTERNAL, "Image kind %u", kind);
-    }
+    return load_kernel(machine, board, source, &image, kind, state, error) &&
+           vsr_entry_bios(machine, error);
 }

@@ -71,6 +71,23 @@ bool vsr_entry_write(vsr_machine *machine, uint64_t gpa, const void *data,
     return true;
 }
 
+bool vsr_entry_bios(vsr_machine *machine, GError **error)
+{
+    static const uint8_t code[] = {
+        0xba,
+        VSR_PORT_RESET & 0xff,
+        VSR_PORT_RESET >> 8, /* mov dx, port */
+        0xb0,
+        VSR_RESET_VALUE, /* mov al, value */
+        0xee,            /* out dx, al */
+        0xf4,            /* hlt */
+        0xeb,
+        0xfd, /* jmp to the hlt */
+    };
+
+    return vsr_entry_write(machine, VSR_ENTRY_BIOS, code, sizeof(code), error);
+}
+
 /* Segment registers, and a GDT that agrees with them. */
 static bool set_segments(vsr_machine *machine, vsr_x86_state *state,
                          uint16_t code_size, uint16_t data_size,

@@ -17,6 +17,11 @@ bool vsr_entry_flat32(vsr_machine *machine, vsr_x86_state *state, uint32_t eip,
 bool vsr_entry_long64(vsr_machine *machine, vsr_x86_state *state, uint64_t rip,
                       GError **error);
 
+/* What a kernel finds where a PC's BIOS starts, F000:FFF0: a reset. Linux on
+ * reduced hardware restarts through it (efi_reboot_required()). */
+#define VSR_ENTRY_BIOS UINT64_C(0xffff0)
+bool vsr_entry_bios(vsr_machine *machine, GError **error);
+
 /* Writes the command line with its NUL at `gpa`; `max` is what the kernel takes,
  * without the NUL. CONFIG with both numbers if it is longer. */
 bool vsr_entry_cmdline(vsr_machine *machine, uint64_t gpa, const char *cmdline,

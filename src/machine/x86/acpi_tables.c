@@ -20,6 +20,7 @@ enum {
     HEADER_LEN = 36,
     FADT_LEN = 276,
     FACS_LEN = 64,
+    BIOS_ENTRY_LEN = 16, /* at the end of the area, see machine/boot */
 
     /* FADT flags */
     FADT_WBINVD = 1 << 0,
@@ -382,10 +383,10 @@ bool vsr_acpi_build(const vsr_board *board, vsr_machine *machine,
     xsdt = build_list(&t, "XSDT", 8, list, n);
     build_rsdp(&t, rsdt, xsdt);
 
-    if (bytes->len > VSR_ACPI_TABLES_LEN)
+    if (bytes->len > VSR_ACPI_TABLES_LEN - BIOS_ENTRY_LEN)
         return vsr_fail(error, VISOR_ERR_CONFIG,
                         "ACPI tables: %u bytes do not fit %u", bytes->len,
-                        (uint32_t)VSR_ACPI_TABLES_LEN);
+                        (uint32_t)VSR_ACPI_TABLES_LEN - BIOS_ENTRY_LEN);
     if (vsr_mem_write(machine->mem, VSR_ACPI_TABLES, bytes->data, bytes->len))
         return vsr_fail(error, VISOR_ERR_INTERNAL,
                         "ACPI tables: no RAM at 0x%x",
