@@ -181,6 +181,7 @@ static const rule allowed[] = {
     { M, "faccessat", 1, { HAS_NOT(0, NEGATIVE) } },
     { M, "faccessat2", 1, { HAS_NOT(0, NEGATIVE) } },
     { M, "readlinkat", 1, { HAS_NOT(0, NEGATIVE) } },
+    { M, "fcntl", 1, { IS(1, F_SETFD) } },
     { M, "getdents64", 0, { { 0 } } },
     { M, "flock", 0, { { 0 } } },
     { M, "fsync", 0, { { 0 } } },

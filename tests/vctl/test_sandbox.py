@@ -156,6 +156,18 @@ class Sandbox(VctlTest):
         self.ok("shutdown", "a", "--timeout", "10")
         self.assertNotIn("forbidden", self.log("a"))
 
+    def test_a_transient_domain_removes_its_folder_itself(self):
+        self.ok("create", "-", text=domain_xml("t", "h"))
+        pid = self.vmm_pid("t")
+        self.ok("destroy", "t")
+        end = time.monotonic() + 10
+        while os.path.exists(f"/proc/{pid}") and time.monotonic() < end:
+            time.sleep(0.01)
+        # Nobody has looked since, and cleaned up.
+        self.assertEqual(sorted(os.listdir(f"{self.root}/{ENGINE}")),
+                         [".lock", "names", "next-id", "tmp"])
+        self.assertEqual(os.listdir(f"{self.root}/{ENGINE}/names"), [])
+
     def test_a_serial_socket_goes_with_its_domain(self):
         folder = tempfile.mkdtemp(prefix="visor-serial.")
         path = os.path.join(folder, "s")
