@@ -106,9 +106,10 @@ static bool load_reftable(qcow2_image *image, GError **error)
     image->reftable_entries = (uint32_t)entries;
     for (uint32_t i = 0; i < entries; i++) {
         uint64_t entry = image->reftable[i];
+        bool right = entry == 0 || claim(image, entry, image->cluster_size,
+                                         qcow2_owner_word(QCOW2_OWNER_REFS, i));
 
-        if (entry != 0 && !claim(image, entry, image->cluster_size,
-                                 qcow2_owner_word(QCOW2_OWNER_REFS, i)))
+        if (!right && image->writable)
             return fail_corrupt(image, "a refcount table's entry is wrong",
                                 entry, error);
     }
@@ -133,11 +134,11 @@ static bool parse_snapshots(qcow2_image *image, const uint8_t *data, size_t len,
         s->l1_entries = qcow2_get32(p + 8);
         size += (uint64_t)qcow2_get32(p + 36) + (p[12] << 8 | p[13]) +
                 (p[14] << 8 | p[15]);
-        size = vsr_round_up(size, 8);
         if (size > len - at || s->l1_entries > QCOW2_L1_BYTES_MAX / 8)
             return false;
         image->n_snapshots++;
-        at += (size_t)size;
+        /* The last one's padding may be beyond the end of the file. */
+        at += (size_t)MIN(vsr_round_up(size, 8), len - at);
     }
     *used = at;
     return true;
@@ -239,7 +240,7 @@ static bool prepare_writing(qcow2_image *image, GError **error)
                         "qcow2 image '%s' is marked as corrupt; it can be "
                         "opened for reading, or repaired by qemu-img check -r",
                         image->file->name);
-    if (!load_reftable(image, error) || !load_snapshots(image, error))
+    if (!load_snapshots(image, error))
         return false;
     rc = find_end(image);
     /* What we do not keep up to date must not be believed afterwards. */
@@ -282,7 +283,7 @@ static bool open_tables(qcow2_image *image, GError **error)
         !claim(image, h->reftable_offset,
                (uint64_t)h->reftable_clusters << h->cluster_bits, fixed))
         return fail_corrupt(image, "tables overlap", h->l1_offset, error);
-    return load_l1(image, error) &&
+    return load_reftable(image, error) && load_l1(image, error) &&
            (!image->writable || prepare_writing(image, error));
 }
 
