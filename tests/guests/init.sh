@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The guest's /init. The kernel's command line chooses what it does:
-#   visor.do=poweroff (default) | reboot | halt | crash | shell | wait | cat
+#   visor.do=poweroff (default) | reboot | halt | crash | shell | wait | cat | disk
 mount -t devtmpfs dev /dev 2>/dev/null
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -11,6 +11,11 @@ for word in $(cat /proc/cmdline); do
 done
 echo "visor-guest: user space reached"
 echo "visor-guest: $(uname -sr), $(grep -c ^processor /proc/cpuinfo) CPU(s), $(awk '/MemTotal/{print int($2/1024)}' /proc/meminfo) MiB"
+if [ -e /modules/load ]; then # make-initramfs.sh --modules
+    while read -r module; do
+        insmod /modules/$module.ko || echo "visor-guest: no module $module"
+    done </modules/load
+fi
 case $do in
 poweroff) poweroff -f ;;
 reboot) reboot -f ;;
@@ -35,6 +40,21 @@ wait) # until somebody presses the power button
         while :; do sleep 1000; done
     fi
     poweroff -f
+    ;;
+disk) # what is written to /dev/vda is there after a reboot
+    mkdir -p /mnt
+    echo "visor-guest: vda has $(cat /sys/block/vda/size) sectors, $(ls /sys/block/vda/mq | wc -l) queue(s), serial '$(cat /sys/block/vda/serial)'"
+    if mount -t ext4 /dev/vda /mnt 2>/dev/null; then
+        (cd /mnt && sha256sum -c sum) && echo "visor-guest: the disk has what was written"
+        umount /mnt
+        poweroff -f
+    fi
+    mke2fs -F /dev/vda >/dev/null
+    mount -t ext4 /dev/vda /mnt || echo "visor-guest: no file system on vda"
+    dd if=/dev/urandom of=/mnt/data bs=64k count=128 2>/dev/null
+    (cd /mnt && sha256sum data >sum)
+    umount /mnt && echo "visor-guest: the disk is written"
+    reboot -f
     ;;
 cat) # echo lines until "bye"
     echo "visor-guest: type"

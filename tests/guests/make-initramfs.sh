@@ -1,21 +1,25 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# make-initramfs.sh [-k KERNELROOT] [-i INIT] OUT: a busybox initramfs (cpio,
-# uncompressed). INIT is the /init script; without it, guests/init.sh. With -k
-# (fetch-kernel.sh's DIR/root) it holds the modules of the power button. Works
-# without root.
+# make-initramfs.sh [-k KERNELROOT] [--modules LIST] [-i INIT] OUT: a busybox
+# initramfs (cpio, uncompressed). INIT is the /init script; without it,
+# guests/init.sh. With -k (fetch-kernel.sh's DIR/root) it holds the modules of the
+# power button, and those of LIST (names as modprobe takes them, with commas
+# between) with what they depend on; /modules/load names these in the order in
+# which init.sh loads them. Works without root.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-root='' init=$here/init.sh
-while getopts k:i: opt; do
-    case $opt in
-    k) root=$OPTARG ;;
-    i) init=$OPTARG ;;
-    *) exit 2 ;;
+root='' init=$here/init.sh modules=''
+usage='usage: make-initramfs.sh [-k KERNELROOT] [--modules LIST] [-i INIT] OUT'
+while [ $# -gt 1 ]; do
+    case $1 in
+    -k) root=$2 ;;
+    -i) init=$2 ;;
+    --modules) modules=$2 ;;
+    *) echo "$usage" >&2; exit 2 ;;
     esac
+    shift 2
 done
-shift $((OPTIND - 1))
-out=${1:?usage: make-initramfs.sh [-k KERNELROOT] [-i INIT] OUT}
+out=${1:?$usage}
 busybox=$(command -v busybox-static || command -v busybox || true)
 [ -n "$busybox" ] || { echo "busybox is missing: apt-get install busybox-static" >&2; exit 1; }
 tmp=$(mktemp -d)
@@ -25,6 +29,25 @@ if [ -n "$root" ]; then
     for module in button evdev; do
         find "$root/lib/modules" -name "$module.ko" -exec cp {} "$tmp/modules/" \;
     done
+fi
+
+# add_module NAME: it and, first, what it needs. A module says that itself; an
+# installed kernel's index of it is not there.
+add_module() {
+    local name=${1//-/_} file need
+    grep -qx "$name" "$tmp/modules/load" && return
+    file=$(find "$root/lib/modules" -name "${name//_/[-_]}.ko" | head -n 1)
+    [ -n "$file" ] || { echo "no module '$1' in $root" >&2; exit 1; }
+    for need in $(tr '\0' '\n' <"$file" | sed -n 's/^depends=//p' | tr , ' '); do
+        add_module "$need"
+    done
+    cp "$file" "$tmp/modules/$name.ko"
+    echo "$name" >>"$tmp/modules/load"
+}
+if [ -n "$modules" ]; then
+    [ -n "$root" ] || { echo "$usage" >&2; exit 2; }
+    : >"$tmp/modules/load"
+    for module in ${modules//,/ }; do add_module "$module"; done
 fi
 cp "$busybox" "$tmp/bin/busybox"
 for applet in $("$busybox" --list); do
