@@ -43,7 +43,8 @@ typedef enum {
     VISOR_REASON_CRASHED = 8,        /**< the guest crashed */
     VISOR_REASON_FAILED = 9,         /**< its process died, or never came up */
     VISOR_REASON_EXIT = 10,          /**< shutoff by the debug-exit port */
-    VISOR_REASON_PRESERVED = 11      /**< paused: on_poweroff etc. "preserve" */
+    VISOR_REASON_PRESERVED = 11,     /**< paused: on_poweroff etc. "preserve" */
+    VISOR_REASON_IO_ERROR = 12       /**< paused: a disk failed, error_policy */
 } visor_reason;
 
 /** Flags. */

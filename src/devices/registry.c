@@ -20,6 +20,7 @@
 #include "devices/legacy/test_bench.h"
 #include "devices/legacy/uart16550.h"
 #include "devices/pci/host.h"
+#include "devices/pci/hotplug.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/console.h"
@@ -33,6 +34,7 @@ static const vsr_device_class *const classes[] = {
     &vsr_pic_class,
     &vsr_pit_class,
     &vsr_pci_host_class,
+    &vsr_pci_hotplug_class,
     &vsr_uart16550_class,
     &vsr_rtc_class,
     &vsr_i8042_class,

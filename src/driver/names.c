@@ -47,6 +47,7 @@ const char *vsr_reason_name(int reason)
         [VISOR_REASON_FAILED] = "failed",
         [VISOR_REASON_EXIT] = "exit",
         [VISOR_REASON_PRESERVED] = "preserved",
+        [VISOR_REASON_IO_ERROR] = "io-error",
     };
 
     return pick(names, VSR_ARRAY_SIZE(names), reason);

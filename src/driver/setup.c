@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "driver/setup_devices.h"
 
 enum { XML_MAX = VSR_XML_MAX * 2 }; /* what we format may be longer */
 
@@ -65,41 +66,23 @@ char *vsr_text_from_fd(int fd, size_t max, GError **error)
 
 /* --- sending ------------------------------------------------------------- */
 
-typedef struct {
-    int fd[VSR_FRAME_FDS]; /* borrowed */
-    uint32_t n;
-} fd_list;
-
-/* The message names a descriptor by its place in the list. */
-static void put_fd(vsr_json *json, const char *key, fd_list *list, int fd)
-{
-    if (fd < 0 || list->n == VSR_FRAME_FDS)
-        return;
-    vsr_json_set_int(json, key, list->n);
-    list->fd[list->n++] = fd;
-}
-
-static vsr_json *format_resources(const vsr_vmm_resources *res, fd_list *list)
+static vsr_json *format_resources(const vsr_vmm_resources *res,
+                                  vsr_fd_list *list)
 {
     vsr_json *json = vsr_json_new_object();
     vsr_json *serials = vsr_json_new_array();
+    vsr_json *devices = vsr_json_new_array();
 
-    put_fd(json, "kernel", list, res->kernel_fd);
-    put_fd(json, "initrd", list, res->initrd_fd);
-    put_fd(json, "firmware", list, res->firmware_fd);
-    for (uint32_t i = 0; i < res->n_serials; i++) {
-        const vsr_chardev_source *source = &res->serial[i];
-        vsr_json *serial = vsr_json_new_object();
-
-        vsr_json_set_int(serial, "kind", (int64_t)source->kind);
-        vsr_json_set_bool(serial, "listening", source->is_listening);
-        vsr_json_set_string(serial, "path", source->path);
-        put_fd(serial, "fd", list, source->fd);
-        put_fd(serial, "out_fd", list, source->out_fd);
-        if (source->is_listening)
-            put_fd(serial, "folder", list, source->dir_fd);
-        vsr_json_append(serials, serial);
-    }
+    vsr_fd_list_put(list, json, "kernel", res->kernel_fd);
+    vsr_fd_list_put(list, json, "initrd", res->initrd_fd);
+    vsr_fd_list_put(list, json, "firmware", res->firmware_fd);
+    for (uint32_t i = 0; i < res->n_serials; i++)
+        vsr_json_append(serials,
+                        vsr_chardev_source_to_json(&res->serial[i], list));
+    for (guint i = 0; res->devices != NULL && i < res->devices->len; i++)
+        vsr_json_append(
+            devices, vsr_device_resource_to_json(res->devices->pdata[i], list));
+    vsr_json_set(json, "devices", devices);
     vsr_json_set(json, "serials", serials);
     return json;
 }
@@ -109,7 +92,7 @@ bool vsr_setup_send(vsr_rpc_client *client, const vsr_setup *setup,
 {
     g_autoptr(vsr_json) result = NULL;
     vsr_autofd xml = vsr_text_to_fd(setup->xml, error);
-    fd_list list = { .n = 0 };
+    vsr_fd_list list = { .n = 0 };
     vsr_json *params;
 
     if (xml < 0)
@@ -120,10 +103,16 @@ bool vsr_setup_send(vsr_rpc_client *client, const vsr_setup *setup,
     vsr_json_set_string(params, "uuid", setup->uuid);
     vsr_json_set_int(params, "id", setup->id);
     vsr_json_set_bool(params, "paused", setup->paused);
-    put_fd(params, "xml", &list, xml);
-    put_fd(params, "root", &list, setup->root_fd);
-    put_fd(params, "folder", &list, setup->folder_fd);
+    vsr_fd_list_put(&list, params, "xml", xml);
+    vsr_fd_list_put(&list, params, "root", setup->root_fd);
+    vsr_fd_list_put(&list, params, "folder", setup->folder_fd);
     vsr_json_set(params, "resources", format_resources(&setup->res, &list));
+    if (list.is_full) {
+        vsr_json_free(params);
+        return vsr_fail(error, VISOR_ERR_RESOURCE,
+                        "The domain's devices have more than %d files open",
+                        (int)VSR_FRAME_FDS - 6);
+    }
     result = vsr_rpc_call(client, "setup", params, list.fd, list.n, NULL,
                           deadline_ns, error);
     return result != NULL;
@@ -140,34 +129,19 @@ void vsr_setup_clear(vsr_setup *setup)
     vsr_vmm_resources_clear(&setup->res);
 }
 
-/* The descriptor that `key` names, out of the message; -1: none. */
-static int take_fd(vsr_message *message, const vsr_json *json, const char *key)
+static bool parse_devices(vsr_message *message, const vsr_json *devices,
+                          vsr_vmm_resources *out)
 {
-    int64_t index = 0;
+    out->devices = vsr_device_resources_new();
+    for (uint32_t i = 0; i < vsr_json_len(devices); i++) {
+        vsr_device_resource *resource =
+            vsr_device_resource_from_json(message, vsr_json_at(devices, i));
 
-    if (!vsr_json_get_int(json, key, 0, (int64_t)message->n_fds - 1, &index))
-        return -1;
-    return vsr_steal_fd(&message->fds[index]);
-}
-
-static bool parse_serial(vsr_message *message, const vsr_json *json,
-                         vsr_chardev_source *out)
-{
-    const char *path = NULL;
-    int64_t kind = 0;
-
-    if (!vsr_json_get_int(json, "kind", 0, VSR_CHARDEV_FD, &kind))
-        return false;
-    out->kind = (vsr_chardev_kind)kind;
-    (void)vsr_json_get_bool(json, "listening", &out->is_listening);
-    if (vsr_json_get_string(json, "path", &path))
-        out->path = g_strdup(path);
-    out->fd = take_fd(message, json, "fd");
-    out->out_fd = take_fd(message, json, "out_fd");
-    out->dir_fd = take_fd(message, json, "folder");
-    if (out->is_listening && (out->dir_fd < 0 || out->path == NULL))
-        return false;
-    return out->kind == VSR_CHARDEV_NULL || out->fd >= 0 || out->out_fd >= 0;
+        if (resource == NULL)
+            return false;
+        g_ptr_array_add(out->devices, resource);
+    }
+    return true;
 }
 
 static bool parse_resources(vsr_message *message, const vsr_json *json,
@@ -175,19 +149,20 @@ static bool parse_resources(vsr_message *message, const vsr_json *json,
 {
     const vsr_json *serials = vsr_json_get(json, "serials");
 
-    out->kernel_fd = take_fd(message, json, "kernel");
-    out->initrd_fd = take_fd(message, json, "initrd");
-    out->firmware_fd = take_fd(message, json, "firmware");
+    out->kernel_fd = vsr_message_take_fd(message, json, "kernel");
+    out->initrd_fd = vsr_message_take_fd(message, json, "initrd");
+    out->firmware_fd = vsr_message_take_fd(message, json, "firmware");
     if (vsr_json_len(serials) > VSR_SERIALS_MAX)
         return false;
     for (uint32_t i = 0; i < vsr_json_len(serials); i++) {
         vsr_chardev_source *source = &out->serial[out->n_serials++];
 
         source->fd = source->out_fd = source->dir_fd = -1;
-        if (!parse_serial(message, vsr_json_at(serials, i), source))
+        if (!vsr_chardev_source_from_json(message, vsr_json_at(serials, i),
+                                          source))
             return false;
     }
-    return true;
+    return parse_devices(message, vsr_json_get(json, "devices"), out);
 }
 
 static bool parse_setup(vsr_message *message, vsr_setup *out, int64_t *id_out,
@@ -208,9 +183,9 @@ static bool parse_setup(vsr_message *message, vsr_setup *out, int64_t *id_out,
         return vsr_fail(error, VISOR_ERR_PROTOCOL,
                         "The library speaks version %d, visor-vmm %d",
                         (int)version, (int)VSR_RPC_VERSION);
-    xml = take_fd(message, params, "xml");
-    out->root_fd = take_fd(message, params, "root");
-    out->folder_fd = take_fd(message, params, "folder");
+    xml = vsr_message_take_fd(message, params, "xml");
+    out->root_fd = vsr_message_take_fd(message, params, "root");
+    out->folder_fd = vsr_message_take_fd(message, params, "folder");
     if (out->root_fd < 0 || out->folder_fd < 0 ||
         !vsr_json_get_string(params, "name", &name) ||
         !vsr_json_get_string(params, "uuid", &uuid) || strlen(uuid) != 36 ||

@@ -18,7 +18,7 @@
 
 #include <glib.h>
 
-enum { VSR_FRAME_HEADER = 4, VSR_FRAME_MAX = 1 << 20, VSR_FRAME_FDS = 32 };
+enum { VSR_FRAME_HEADER = 4, VSR_FRAME_MAX = 1 << 20, VSR_FRAME_FDS = 128 };
 
 /* The whole frame, by `deadline_ns` (vsr_now_ns()). `fds` are borrowed. TIMEOUT,
  * CRASHED (the peer is gone), SYSTEM. */

@@ -37,6 +37,7 @@ struct vsr_rpc_peer {
     vsr_frame_reader reader;
     GQueue packets; /* of packet */
     size_t queued;  /* bytes in them */
+    vsr_message *message; /* being answered */
     bool subscribed;
     bool is_dead; /* to be freed by the function that sees it */
 };
@@ -179,10 +180,17 @@ static void peer_answer(vsr_rpc_peer *peer)
             peer->is_dead = true;
             return;
         }
+        peer->message = &message;
         if (!answer(peer, message.json))
             peer->is_dead = true;
+        peer->message = NULL;
         vsr_message_clear(&message);
     }
+}
+
+vsr_message *vsr_rpc_peer_message(vsr_rpc_peer *peer)
+{
+    return peer->message;
 }
 
 /* Frees the peer if it is dead, else says what to wait for. */
@@ -238,7 +246,7 @@ static bool on_listen_once(vsr_rpc_server *server)
     peer = g_new0(vsr_rpc_peer, 1);
     peer->server = server;
     peer->fd = vsr_steal_fd(&client);
-    vsr_frame_reader_init(&peer->reader, 0);
+    vsr_frame_reader_init(&peer->reader, VSR_FRAME_FDS);
     g_queue_init(&peer->packets);
     peer->watch =
         vsr_loop_fd_add(server->loop, peer->fd, EPOLLIN, on_peer, peer, NULL);

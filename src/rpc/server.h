@@ -36,6 +36,9 @@ vsr_rpc_server *vsr_rpc_server_new(vsr_loop *loop, int listen_fd,
 /* Sends what waits, for 100 ms at the most, and hangs up. */
 void vsr_rpc_server_free(vsr_rpc_server *server);
 
+/* The call that is being answered: its descriptors may be taken. NULL outside
+ * of a method. */
+vsr_message *vsr_rpc_peer_message(vsr_rpc_peer *peer);
 /* The peer gets what is broadcast from now on. */
 void vsr_rpc_peer_subscribe(vsr_rpc_peer *peer);
 /* `event` is taken. Sent from the loop, in order. */

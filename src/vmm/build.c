@@ -6,6 +6,7 @@
  *
  * Threads: the control thread.
  */
+#include "vmm/plugged.h"
 #include "vmm/vmm_state.h"
 
 #include "base/error.h"
@@ -146,9 +147,10 @@ bool vmm_build(vsr_vmm *vmm, GError **error)
     if (!vsr_boot_probe(&source, &kind, error))
         return vsr_fail_prefix(error, "Boot");
     if (!make_machine(vmm, &caps, error) || !make_board(vmm, error) ||
-        !make_serials(vmm, error))
+        !vmm_reserve_plugged(vmm, error) || !make_serials(vmm, error))
         return false;
-    if (!vmm_add_chips(vmm, error) || !vmm_add_devices(vmm, error))
+    if (!vmm_add_chips(vmm, error) || !vmm_add_devices(vmm, error) ||
+        !vmm_add_plugged(vmm, error))
         return vsr_fail_prefix(error, "Devices");
     vsr_machine_set_load(vmm->machine, load, vmm);
     return true;
@@ -167,6 +169,11 @@ void vmm_teardown(vsr_vmm *vmm)
     /* The devices write to the serials until they are gone. */
     g_clear_pointer(&vmm->machine, vsr_machine_free);
     vmm->power = NULL;
+    vmm->hotplug = NULL;
+    vmm->host = NULL;
+    g_ptr_array_set_size(vmm->plugged, 0);
+    if (vmm->io)
+        vsr_loop_free(g_steal_pointer(&vmm->io));
     vmm->loaded = false;
     for (uint32_t i = 0; i < VSR_SERIALS_MAX; i++)
         g_clear_pointer(&vmm->serial[i], vsr_chardev_free);

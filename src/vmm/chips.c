@@ -26,6 +26,7 @@
 #include "devices/legacy/test_bench.h"
 #include "devices/legacy/uart16550.h"
 #include "devices/pci/host.h"
+#include "devices/pci/hotplug.h"
 
 bool vmm_add_chips(vsr_vmm *vmm, GError **error)
 {
@@ -134,12 +135,25 @@ static bool add_helpers(vsr_vmm *vmm, GError **error)
 static bool add_bridge(vsr_vmm *vmm, GError **error)
 {
     vsr_pci_host_params host = { .board = &vmm->board };
+    vsr_pci_hotplug_params slots = {
+        .port = VSR_PORT_HOTPLUG,
+        .gsi = VSR_GSI_HOTPLUG,
+        .ejected = vmm_slot_ejected,
+        .opaque = vmm,
+    };
+    vsr_device *bridge;
 
     if (vmm->board.kind != VSR_BOARD_PCI)
         return vsr_device_new(vmm->machine, &vsr_reset_port_class, "reset-port",
                               NULL, error) != NULL;
-    return vsr_device_new(vmm->machine, &vsr_pci_host_class, "pci-host", &host,
-                          error) != NULL;
+    bridge = vsr_device_new(vmm->machine, &vsr_pci_host_class, "pci-host",
+                            &host, error);
+    if (!bridge)
+        return false;
+    vmm->host = vsr_pci_host_get(bridge);
+    vmm->hotplug = vsr_device_new(vmm->machine, &vsr_pci_hotplug_class,
+                                  "pci-hotplug", &slots, error);
+    return vmm->hotplug != NULL;
 }
 
 static bool add_power(vsr_vmm *vmm, GError **error)

@@ -27,6 +27,7 @@ vsr_device_resource *vsr_device_resource_open(const vsr_device_conf *device,
                                               GError **error);
 vsr_device_resource *vsr_device_resource_new(vsr_device_kind kind); /* empty */
 void vsr_device_resource_free(vsr_device_resource *resource); /* NULL: no-op */
+GPtrArray *vsr_device_resources_new(void);                    /* owns them */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(vsr_device_resource, vsr_device_resource_free)
 
 #endif

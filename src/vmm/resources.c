@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "vmm/device_resources.h"
 
 static bool open_image(const char *element, const char *path, int *out,
                        GError **error)
@@ -73,6 +74,31 @@ static void source_init(vsr_chardev_source *source)
     source->fd = source->out_fd = source->dir_fd = -1;
 }
 
+static void free_device(void *resource)
+{
+    vsr_device_resource_free(resource);
+}
+
+GPtrArray *vsr_device_resources_new(void)
+{
+    return g_ptr_array_new_with_free_func(free_device);
+}
+
+static bool open_devices(vsr_vmm_resources *res, const GPtrArray *devices,
+                         GError **error)
+{
+    res->devices = vsr_device_resources_new();
+    for (guint i = 0; i < devices->len; i++) {
+        vsr_device_resource *resource =
+            vsr_device_resource_open(devices->pdata[i], error);
+
+        if (!resource)
+            return false;
+        g_ptr_array_add(res->devices, resource);
+    }
+    return true;
+}
+
 bool vsr_vmm_resources_open(vsr_vmm_resources *res, const vsr_domain_conf *conf,
                             const int stdio[2],
                             void (*output)(const void *data, size_t len,
@@ -116,7 +142,8 @@ bool vsr_vmm_resources_open(vsr_vmm_resources *res, const vsr_domain_conf *conf,
             goto fail;
         }
     }
-    return true;
+    if (open_devices(res, conf->devices, error))
+        return true;
 fail:
     vsr_vmm_resources_clear(res);
     return false;
@@ -127,6 +154,12 @@ void vsr_vmm_resources_handed_over(vsr_vmm_resources *res)
     for (uint32_t i = 0; i < res->n_serials; i++)
         if (res->serial[i].is_listening)
             g_clear_pointer(&res->serial[i].path, g_free);
+    for (guint i = 0; res->devices && i < res->devices->len; i++) {
+        vsr_device_resource *resource = res->devices->pdata[i];
+
+        if (resource->chardev.is_listening)
+            g_clear_pointer(&resource->chardev.path, g_free);
+    }
 }
 
 void vsr_vmm_resources_clear(vsr_vmm_resources *res)
@@ -136,6 +169,7 @@ void vsr_vmm_resources_clear(vsr_vmm_resources *res)
     vsr_close(res->firmware_fd);
     for (uint32_t i = 0; i < res->n_serials; i++)
         vsr_chardev_source_clear(&res->serial[i]);
+    g_clear_pointer(&res->devices, g_ptr_array_unref);
     memset(res, 0, sizeof(*res));
     res->kernel_fd = res->initrd_fd = res->firmware_fd = -1;
 }

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "machine/vcpu.h"
+#include "vmm/plugged.h"
 #include "vmm/vmm_state.h"
 
 typedef struct {
@@ -53,10 +54,16 @@ static bool do_build(vsr_vmm *vmm, void *unused, GError **error)
     return true;
 }
 
+static void free_plugged(void *plugged)
+{
+    vmm_plugged_free(plugged);
+}
+
 static void vmm_dispose(vsr_vmm *vmm)
 {
     vsr_loop_free(vmm->loop);
     vsr_close(vmm->smaps_fd);
+    g_ptr_array_unref(vmm->plugged);
     vsr_vmm_resources_clear(&vmm->res);
     vsr_domain_conf_free(vmm->conf);
     g_free(vmm);
@@ -74,6 +81,10 @@ static bool check_arguments(const vsr_engine_ops *engine,
         return vsr_fail(error, VISOR_ERR_ARG,
                         "Domain '%s' has %u serial ports, %u were opened",
                         conf->name, conf->serials->len, res->n_serials);
+    if (conf->devices->len != (res->devices ? res->devices->len : 0))
+        return vsr_fail(error, VISOR_ERR_ARG,
+                        "Domain '%s' has %u devices, not all were opened",
+                        conf->name, conf->devices->len);
     return true;
 }
 
@@ -87,6 +98,7 @@ vsr_vmm *vsr_vmm_new(const vsr_engine_ops *engine, const vsr_domain_conf *conf,
     memset(res, 0, sizeof(*res));
     res->kernel_fd = res->initrd_fd = res->firmware_fd = -1;
     vmm->engine = engine;
+    vmm->plugged = g_ptr_array_new_with_free_func(free_plugged);
     vmm->conf = vsr_domain_conf_copy(conf);
     if (events)
         vmm->events = *events;

@@ -11,8 +11,10 @@
 #define VSR_VMM_VMM_H
 
 #include "chardev/chardev.h"
+#include "conf/device_conf.h"
 #include "conf/domain_conf.h"
 #include "engine/engine.h"
+#include "vmm/device_resources.h"
 
 typedef struct vsr_vmm vsr_vmm;
 
@@ -39,6 +41,7 @@ typedef enum {
     VSR_REASON_FAILED = 9,     /* shutoff: could not start, process died */
     VSR_REASON_EXIT = 10,      /* shutoff: debug-exit port */
     VSR_REASON_PRESERVED = 11, /* paused: on_* says preserve */
+    VSR_REASON_IO_ERROR = 12,  /* paused: a disk's error_policy says stop */
 } vsr_reason;
 
 typedef struct {
@@ -49,6 +52,8 @@ typedef struct {
                   const char *detail);
     /* The guest rebooted (its own doing); O. */
     void (*rebooted)(void *opaque);
+    /* A device came or has gone while the domain was active; O. */
+    void (*device)(void *opaque, const char *alias, bool is_there);
 } vsr_vmm_events;
 
 /* What was opened with the caller's rights. Taken by vsr_vmm_new in any case. */
@@ -56,6 +61,8 @@ typedef struct {
     int kernel_fd, initrd_fd, firmware_fd; /* -1: none */
     vsr_chardev_source serial[VSR_SERIALS_MAX];
     uint32_t n_serials;
+    GPtrArray *devices; /* of vsr_device_resource, owned: as conf->devices; or
+                           NULL where there are none */
 } vsr_vmm_resources;
 
 /* Opens all of conf's files and back ends. stdio: fds (in, out) that a STDIO
@@ -113,6 +120,15 @@ typedef enum {
 typedef bool vsr_thread_fn(vsr_thread_kind kind, void *opaque, GError **error);
 bool vsr_vmm_each_thread(vsr_vmm *vmm, vsr_thread_fn *fn, void *opaque,
                          GError **error);
+
+/* A further device: on return it is in the machine, and the guest is told.
+ * `resource` is taken. STATE; NO_SUPPORT: not on this machine; EXISTS, CONFIG. */
+bool vsr_vmm_attach(vsr_vmm *vmm, const vsr_device_conf *conf,
+                    vsr_device_resource *resource, GError **error);
+/* Asks the guest to let go of the device that `like` means; the event says when
+ * it is gone. NOT_FOUND. */
+bool vsr_vmm_detach(vsr_vmm *vmm, const vsr_device_conf *like, GError **error);
+bool vsr_vmm_has_device(vsr_vmm *vmm, const vsr_device_conf *like);
 
 /* Statistics: "name" → number, libvirt's dotted names where it has one
  * ("cpu.time", "vcpu.0.time", "balloon.current", "vmm.rss" …). */

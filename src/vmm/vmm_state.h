@@ -8,6 +8,9 @@
 #ifndef VSR_VMM_VMM_STATE_H
 #define VSR_VMM_VMM_STATE_H
 
+#include "conf/device_conf.h"
+#include "devices/pci/function.h"
+#include "devices/virtio/blk.h"
 #include "machine/boot/boot.h"
 #include "machine/machine.h"
 #include "machine/x86/board.h"
@@ -30,10 +33,18 @@ struct vsr_vmm {
     vsr_vmm_resources res; /* the files: every restart reads them again */
 
     vsr_board board;
-    vsr_machine *machine;                 /* NULL when shut off */
-    vsr_device *power; /* acpi_pm or acpi_reduced, the machine's */
+    vsr_machine *machine; /* NULL when shut off */
+    vsr_device *power;    /* acpi_pm or acpi_reduced, the machine's */
     vsr_chardev *serial[VSR_SERIALS_MAX]; /* as conf->serials */
     uint32_t n_serials;
+
+    vsr_loop *io;        /* of disks and networks; NULL without */
+    GPtrArray *plugged;  /* of vmm_plugged, owned; as conf->devices */
+    vsr_pci_host *host;  /* pci board; the machine's */
+    vsr_device *hotplug; /* likewise */
+    uint32_t n_windows;  /* micro board: taken of board.mmio */
+    uint32_t n_channels;
+    uint32_t n_of_kind[VSR_DEVICE_KINDS]; /* that ever were: for aliases */
 
     vsr_state state;
     vsr_reason reason;
@@ -68,6 +79,11 @@ vsr_mem_options vmm_memory_options(vsr_vmm *vmm);
 /* chips.c: interrupt chips and timers the engine lacks; devices of the board. */
 bool vmm_add_chips(vsr_vmm *vmm, GError **error);
 bool vmm_add_devices(vsr_vmm *vmm, GError **error);
+/* The host failed a disk's request and its guest is to wait: suspend. */
+void vmm_disk_failed(void *opaque, vsr_device *device,
+                     vsr_virtio_blk_policy action, int error);
+/* The guest has let go of what is in `slot`. */
+void vmm_slot_ejected(void *opaque, uint8_t slot);
 /* There are devices, hence a button. */
 void vmm_power_button(vsr_vmm *vmm);
 

@@ -75,7 +75,7 @@ static void every_number_has_a_word(void **state)
 {
     for (int i = VISOR_STATE_SHUTOFF; i <= VISOR_STATE_CRASHED; i++)
         assert_string_not_equal(vsr_state_name(i), "unknown");
-    for (int i = VISOR_REASON_NONE; i <= VISOR_REASON_PRESERVED; i++)
+    for (int i = VISOR_REASON_NONE; i <= VISOR_REASON_IO_ERROR; i++)
         assert_string_not_equal(vsr_reason_name(i), "unknown");
     for (int i = VISOR_EVENT_LIFECYCLE; i <= VISOR_EVENT_JOB; i++)
         assert_string_not_equal(vsr_event_kind_name(i), "unknown");

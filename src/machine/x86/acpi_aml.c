@@ -25,6 +25,8 @@ enum {
     OP_METHOD = 0x14,
     OP_DUAL_NAME = 0x2e,
     OP_MULTI_NAME = 0x2f,
+    OP_LOCAL0 = 0x60,
+    OP_STORE = 0x70,
     OP_AND = 0x7b,
     OP_NOTIFY = 0x86,
     OP_IF = 0xa0,
@@ -164,6 +166,33 @@ vsr_aml_mark vsr_aml_open_if_bits(vsr_aml *aml, const char *path, uint64_t mask)
     return mark;
 }
 
+vsr_aml_mark vsr_aml_open_if_local(vsr_aml *aml, uint8_t local, uint64_t mask)
+{
+    vsr_aml_mark mark;
+
+    put(aml, OP_IF, 1);
+    mark = aml->len;
+    put(aml, OP_AND, 1);
+    put(aml, OP_LOCAL0 + (local & 7u), 1);
+    vsr_aml_int(aml, mask);
+    put(aml, 0, 1);
+    return mark;
+}
+
+void vsr_aml_load_local(vsr_aml *aml, const char *path, uint8_t local)
+{
+    put(aml, OP_STORE, 1);
+    vsr_aml_path(aml, path);
+    put(aml, OP_LOCAL0 + (local & 7u), 1);
+}
+
+void vsr_aml_store_int(vsr_aml *aml, uint64_t value, const char *path)
+{
+    put(aml, OP_STORE, 1);
+    vsr_aml_int(aml, value);
+    vsr_aml_path(aml, path);
+}
+
 void vsr_aml_notify(vsr_aml *aml, const char *path, uint8_t value)
 {
     put(aml, OP_NOTIFY, 1);
@@ -171,10 +200,10 @@ void vsr_aml_notify(vsr_aml *aml, const char *path, uint8_t value)
     vsr_aml_int(aml, value);
 }
 
-/* 20.2.5.2 "Named Objects Encoding": a region in I/O space and a field that is
- * all of it; accesses are bytes, other bits are preserved, no lock. */
-void vsr_aml_io_byte(vsr_aml *aml, const char *region, const char *field,
-                     uint16_t port)
+/* 20.2.5.2 "Named Objects Encoding": a region in I/O space and the fields that
+ * fill it, one an access; other bits are preserved, no lock. */
+static void io_fields(vsr_aml *aml, const char *region, uint16_t port,
+                      const char *const *fields, uint32_t n, uint8_t bytes)
 {
     vsr_aml_mark mark;
 
@@ -183,15 +212,29 @@ void vsr_aml_io_byte(vsr_aml *aml, const char *region, const char *field,
     vsr_aml_path(aml, region);
     put(aml, 1, 1); /* SystemIO */
     vsr_aml_int(aml, port);
-    vsr_aml_int(aml, 1);
+    vsr_aml_int(aml, (uint64_t)n * bytes);
     put(aml, OP_EXT, 1);
     put(aml, OP_EXT_FIELD, 1);
     mark = aml->len;
     vsr_aml_path(aml, region);
-    put(aml, 1, 1); /* ByteAcc */
-    vsr_aml_path(aml, field);
-    put(aml, 8, 1); /* bits */
+    put(aml, bytes == 1 ? 1 : 3, 1); /* ByteAcc, DWordAcc */
+    for (uint32_t i = 0; i < n; i++) {
+        vsr_aml_path(aml, fields[i]);
+        put(aml, 8u * bytes, 1); /* bits */
+    }
     vsr_aml_close(aml, mark);
+}
+
+void vsr_aml_io_byte(vsr_aml *aml, const char *region, const char *field,
+                     uint16_t port)
+{
+    io_fields(aml, region, port, &field, 1, 1);
+}
+
+void vsr_aml_io_words(vsr_aml *aml, const char *region, uint16_t port,
+                      const char *const *fields, uint32_t n)
+{
+    io_fields(aml, region, port, fields, n, 4);
 }
 
 void vsr_aml_name(vsr_aml *aml, const char *path)

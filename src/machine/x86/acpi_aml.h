@@ -29,6 +29,8 @@ vsr_aml_mark vsr_aml_open_package(vsr_aml *aml, uint8_t count);
 /* If (path & mask) */
 vsr_aml_mark vsr_aml_open_if_bits(vsr_aml *aml, const char *path,
                                   uint64_t mask);
+/* If (LocalN & mask) */
+vsr_aml_mark vsr_aml_open_if_local(vsr_aml *aml, uint8_t local, uint64_t mask);
 void vsr_aml_close(vsr_aml *aml, vsr_aml_mark mark);
 
 /* Name (name, <what is written next>). Paths: "_HID", "\\_S5", "\\_SB". */
@@ -43,6 +45,13 @@ void vsr_aml_notify(vsr_aml *aml, const char *path, uint8_t value);
 /* OperationRegion (region, SystemIO, port, 1), and `field` for its byte. */
 void vsr_aml_io_byte(vsr_aml *aml, const char *region, const char *field,
                      uint16_t port);
+
+/* OperationRegion (region, SystemIO, port, 4 * n), and `fields` for its words. */
+void vsr_aml_io_words(vsr_aml *aml, const char *region, uint16_t port,
+                      const char *const *fields, uint32_t n);
+/* Store (path, LocalN); Store (value, path). */
+void vsr_aml_load_local(vsr_aml *aml, const char *path, uint8_t local);
+void vsr_aml_store_int(vsr_aml *aml, uint64_t value, const char *path);
 
 enum { VSR_AML_RETURN = 0xa4, VSR_AML_ARG3 = 0x6b };
 

@@ -217,7 +217,9 @@ static void pci_root(vsr_aml *aml, const vsr_board *board, uint32_t phys_bits)
     vsr_aml_close(aml, method);
 
     pci_routing(aml);
+    vsr_acpi_slots(aml);
     vsr_aml_close(aml, mark);
+    vsr_acpi_slot_events(aml);
 }
 
 void vsr_acpi_dsdt(vsr_aml *aml, const vsr_board *board, uint32_t phys_bits)

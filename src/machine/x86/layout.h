@@ -57,6 +57,15 @@ enum {
     VSR_PORT_PCI_CONFIG = 0xcf8,
     VSR_PORT_TEST_LINES = 0x2000,
     VSR_PORT_RESET = 0xcf9,
+    VSR_PORT_HOTPLUG = 0xae00, /* VSR_HOTPLUG_* */
+};
+
+/* PCI slots that come and go, from VSR_PORT_HOTPLUG: words, one bit a slot. */
+enum {
+    VSR_HOTPLUG_UP = 0,   /* came; reading takes them */
+    VSR_HOTPLUG_DOWN = 4, /* are to go; likewise */
+    VSR_HOTPLUG_EJECT = 8, /* written: the guest has let go of them */
+    VSR_HOTPLUG_LEN = 12,
 };
 
 /* From VSR_PORT_PM on a board of reduced hardware: bytes. */
@@ -83,6 +92,7 @@ enum {
     VSR_GSI_COM1 = 4,
     VSR_GSI_RTC = 8,
     VSR_GSI_SCI = 9, /* reduced hardware: the Generic Event Device */
+    VSR_GSI_HOTPLUG = 10, /* pci board: the slots' Generic Event Device */
     VSR_GSI_PCI_FIRST = 16, /* INTA..INTD swizzle over 16..19 */
     VSR_GSI_VIRTIO_FIRST = 5, /* micro board: see virtio_gsi() */
 };
