@@ -34,7 +34,7 @@ def main():
         jobs.append((path, [CC, "-xc", "-", "-std=c99", "-pedantic", *common]))
         if CXX:
             jobs.append((path, [CXX, "-xc++", "-", "-std=c++11", "-pedantic", *common]))
-    ours = flags("glib-2.0", "libxml-2.0")
+    ours = flags("glib-2.0", "libxml-2.0", "libnl-3.0")
     for top in ("src", "xml", "drivers/emu"):
         for header in sorted((TREE / top).rglob("*.h")):
             path = str(header.relative_to(TREE)).removeprefix("src/")

@@ -8,6 +8,7 @@
 #ifndef VSR_DEVICES_VIRTIO_NET_STATE_H
 #define VSR_DEVICES_VIRTIO_NET_STATE_H
 
+#include "base/util.h"
 #include "devices/virtio/net.h"
 
 enum {
