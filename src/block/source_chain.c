@@ -60,22 +60,16 @@ static bool has_protocol(const char *name)
     return colon != NULL && (slash == NULL || colon < slash);
 }
 
-static bool read_header(const vsr_block_image *image,
-                        const vsr_block_location *top, qcow2_header *header,
-                        GError **error)
+static bool read_header(vsr_block_image *image, const vsr_block_location *top,
+                        qcow2_header *header, GError **error)
 {
     blk_file file;
     bool ok;
 
     if (image->protocol == VSR_BLOCK_NBD) {
-        /* Another connection: a handshake cannot be handed over. */
-        int fd = blk_nbd_connect(top, error);
-
-        if (fd < 0)
-            return false;
         file = (blk_file){ .fd = -1, .align = 1, .mem_align = 1 };
-        file.nbd =
-            blk_nbd_open(fd, image->name, image->export, true, NULL, error);
+        file.nbd = blk_nbd_open(vsr_steal_fd(&image->fd), image->name,
+                                image->export, true, NULL, error);
         if (file.nbd == NULL)
             return false;
         file.bytes = blk_nbd_bytes(file.nbd);
@@ -92,6 +86,11 @@ static bool read_header(const vsr_block_image *image,
     }
     ok = qcow2_header_read(&file, header, error);
     blk_file_close(&file);
+    if (ok && image->protocol == VSR_BLOCK_NBD) {
+        /* A handshake cannot be handed over: once more from the start. */
+        image->fd = blk_nbd_connect(top, error);
+        ok = image->fd >= 0;
+    }
     return ok;
 }
 
@@ -235,7 +234,7 @@ bool blk_source_open_chain(vsr_block_source *source,
     bool more = true, ok = true;
 
     while (ok && more) {
-        const vsr_block_image *last = &source->image[source->n - 1];
+        vsr_block_image *last = &source->image[source->n - 1];
         qcow2_header header = { 0 };
 
         more = false;
