@@ -37,9 +37,10 @@ enum { LEAF_MAX = 0xd, LINEAR_BITS = 48 };
 #define LEAF1_ECX                                                          \
     (BIT(13) | BIT(17) | BIT(21) | BIT(22) | BIT(23) | BIT(24) | BIT(26) | \
      BIT(30) | BIT(31))
-/* FSGSBASE SMEP ERMS INVPCID RDSEED SMAP CLFLUSHOPT CLWB */
-#define LEAF7_EBX \
-    (BIT(0) | BIT(7) | BIT(9) | BIT(10) | BIT(18) | BIT(20) | BIT(23) | BIT(24))
+/* FSGSBASE TSC_ADJUST SMEP ERMS INVPCID RDSEED SMAP CLFLUSHOPT CLWB */
+#define LEAF7_EBX                                                      \
+    (BIT(0) | BIT(1) | BIT(7) | BIT(9) | BIT(10) | BIT(18) | BIT(20) | \
+     BIT(23) | BIT(24))
 #define LEAF7_ECX BIT(2) /* UMIP */
 #define LEAF7_EDX BIT(4) /* FSRM */
 

@@ -2,7 +2,8 @@
 /*
  * guest_x86_msr.c: RDMSR and WRMSR.
  *
- * Spec:    AMD APM vol. 2, appendix A "MSR Cross-Reference"; what a guest that
+ * Spec:    AMD APM vol. 2, appendix A "MSR Cross-Reference"; Intel SDM vol. 3B,
+ *          18.17.3 "Time-Stamp Counter Adjustment"; what a guest that
  *          knows it runs on KVM may expect of AMD's configuration registers:
  *          they read as 0 and ignore writes.
  * Threads: the vCPU's own.
@@ -194,6 +195,32 @@ static bool kvm_msr(const emu_cpu *cpu, uint32_t index)
     }
 }
 
+/* --- TSC --- */
+
+static bool has_tsc_adjust(const emu_cpu *cpu)
+{
+    return emu_cpuid_has(cpu, 7, EMU_EBX, 1);
+}
+
+/* 18.17.3: what is added to the one is added to the other. */
+static void tsc_write(emu_cpu *cpu, uint64_t value)
+{
+    uint64_t before = cpu->tsc_offset;
+
+    emu_tsc_set(cpu, value);
+    cpu->tsc_adjust += cpu->tsc_offset - before;
+    emu_kvmclock_update(cpu);
+}
+
+static void tsc_adjust_write(emu_cpu *cpu, uint64_t value)
+{
+    uint64_t offset = cpu->tsc_offset + (value - cpu->tsc_adjust);
+
+    __atomic_store_n(&cpu->tsc_offset, offset, __ATOMIC_RELAXED);
+    cpu->tsc_adjust = value;
+    emu_kvmclock_update(cpu);
+}
+
 static bool is_wall(uint32_t index)
 {
     return index == EMU_MSR_KVM_WALL_OLD || index == EMU_MSR_KVM_WALL;
@@ -217,6 +244,9 @@ bool emu_msr_read(emu_cpu *cpu, uint32_t index, uint64_t *value)
     case EMU_MSR_TSC:
         *value = emu_rdtsc(cpu);
         return true;
+    case EMU_MSR_TSC_ADJUST:
+        *value = cpu->tsc_adjust;
+        return has_tsc_adjust(cpu);
     case EMU_MSR_EFER:
         *value = cpu->efer;
         return true;
@@ -263,7 +293,12 @@ bool emu_msr_write(emu_cpu *cpu, uint32_t index, uint64_t value)
     }
     switch (index) {
     case EMU_MSR_TSC:
-        emu_tsc_set(cpu, value);
+        tsc_write(cpu, value);
+        return true;
+    case EMU_MSR_TSC_ADJUST:
+        if (!has_tsc_adjust(cpu))
+            return false;
+        tsc_adjust_write(cpu, value);
         return true;
     case EMU_MSR_EFER:
         return efer_write(cpu, value);
@@ -289,19 +324,11 @@ bool emu_msr_write(emu_cpu *cpu, uint32_t index, uint64_t value)
 /* --- vsr_x86_state --- */
 
 static const uint32_t state_msrs[] = {
-    EMU_MSR_SYSENTER_CS,
-    EMU_MSR_SYSENTER_ESP,
-    EMU_MSR_SYSENTER_EIP,
-    EMU_MSR_MISC_ENABLE,
-    EMU_MSR_PAT,
-    EMU_MSR_STAR,
-    EMU_MSR_LSTAR,
-    EMU_MSR_CSTAR,
-    EMU_MSR_SFMASK,
-    EMU_MSR_TSC_AUX,
-    EMU_MSR_KERNEL_GS_BASE,
-    EMU_MSR_KVM_WALL,
-    EMU_MSR_KVM_TIME,
+    EMU_MSR_SYSENTER_CS, EMU_MSR_SYSENTER_ESP, EMU_MSR_SYSENTER_EIP,
+    EMU_MSR_MISC_ENABLE, EMU_MSR_PAT,          EMU_MSR_STAR,
+    EMU_MSR_LSTAR,       EMU_MSR_CSTAR,        EMU_MSR_SFMASK,
+    EMU_MSR_TSC_AUX,     EMU_MSR_TSC_ADJUST,   EMU_MSR_KERNEL_GS_BASE,
+    EMU_MSR_KVM_WALL,    EMU_MSR_KVM_TIME,
 };
 
 uint32_t emu_msr_list(const uint32_t **list)
@@ -319,5 +346,7 @@ bool emu_msr_valid(const emu_cpu *cpu, uint32_t index, uint64_t value)
     if (index == EMU_MSR_KVM_WALL_OLD || index == EMU_MSR_KVM_TIME_OLD ||
         index == EMU_MSR_KVM_WALL || index == EMU_MSR_KVM_TIME)
         return value == 0 || kvm_msr(cpu, index);
+    if (index == EMU_MSR_TSC_ADJUST)
+        return value == 0 || has_tsc_adjust(cpu);
     return amd_config_msr(index) || index == EMU_MSR_BIOS_SIGN_ID;
 }

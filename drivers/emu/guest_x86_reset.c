@@ -81,6 +81,7 @@ void emu_reset_power(emu_cpu *cpu)
     cpu->sysenter_cs = cpu->sysenter_esp = cpu->sysenter_eip = 0;
     cpu->pat = EMU_PAT_RESET;
     cpu->tsc_aux = 0;
+    cpu->tsc_adjust = 0;
     cpu->misc_enable = 1; /* fast strings */
     cpu->kvmclock_msr = cpu->kvm_wall_msr = 0;
     cpu->mp_state = cpu->index == 0 ? VSR_MP_RUNNABLE : VSR_MP_WAIT_INIT;

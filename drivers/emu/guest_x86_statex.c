@@ -210,6 +210,9 @@ static void set_msrs(emu_cpu *cpu, const vsr_x86_state *in)
             if (msr->value || msr->index == EMU_MSR_KVM_WALL)
                 cpu->kvm_wall_msr = msr->value;
             break;
+        case EMU_MSR_TSC_ADJUST:
+            cpu->tsc_adjust = msr->value; /* the TSC has it already */
+            break;
         default:
             emu_msr_write(cpu, msr->index, msr->value);
             break;

@@ -272,6 +272,38 @@ static void machine_check_has_no_banks(void **state)
     assert_false(emu_msr_read(cpu, 0x400, &v));
 }
 
+static uint64_t msr(emu_cpu *cpu, uint32_t index)
+{
+    uint64_t v = 0;
+
+    assert_true(emu_msr_read(cpu, index, &v));
+    return v;
+}
+
+/* SDM vol. 3B, 18.17.3: they move together. */
+static void tsc_and_its_adjustment_move_together(void **state)
+{
+    const uint64_t hour = UINT64_C(3600000000000);
+    emu_box *box = *state;
+    emu_cpu *cpu = box->cpu[0];
+    uint64_t tsc = msr(cpu, EMU_MSR_TSC), v;
+
+    assert_true(emu_cpuid_has(cpu, 7, EMU_EBX, 1));
+    assert_int_equal(msr(cpu, EMU_MSR_TSC_ADJUST), 0);
+    assert_true(emu_msr_write(cpu, EMU_MSR_TSC_ADJUST, 5 * hour));
+    assert_int_equal(msr(cpu, EMU_MSR_TSC_ADJUST), 5 * hour);
+    assert_in_range(msr(cpu, EMU_MSR_TSC) - tsc, 5 * hour, 6 * hour);
+    assert_true(emu_msr_write(cpu, EMU_MSR_TSC_ADJUST, 2 * hour));
+    assert_in_range(msr(cpu, EMU_MSR_TSC) - tsc, 2 * hour, 3 * hour);
+    tsc = msr(cpu, EMU_MSR_TSC);
+    assert_true(emu_msr_write(cpu, EMU_MSR_TSC, tsc + 8 * hour));
+    assert_in_range(msr(cpu, EMU_MSR_TSC) - tsc, 8 * hour, 9 * hour);
+    assert_in_range(msr(cpu, EMU_MSR_TSC_ADJUST), 9 * hour, 10 * hour);
+    box->cpu[0]->cpuid.n = 0; /* without the bit there is no such register */
+    assert_false(emu_msr_read(cpu, EMU_MSR_TSC_ADJUST, &v));
+    assert_false(emu_msr_write(cpu, EMU_MSR_TSC_ADJUST, 0));
+}
+
 /* --- interrupts that an access to a device brings --- */
 
 static void raise_intr(void *machine, vsr_io *io)
@@ -358,6 +390,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(cpuid_hides_an_apic_that_is_off),
         TEST(machine_check_has_no_banks),
+        TEST(tsc_and_its_adjustment_move_together),
         TEST(interrupt_of_a_port_comes_right_behind),
         TEST(interrupt_comes_before_if_is_cleared),
         TEST(sti_lets_nothing_in_before_cli),
