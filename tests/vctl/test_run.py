@@ -90,6 +90,15 @@ class Run(unittest.TestCase):
             self.assertIn(words, r.stderr)
             self.assertEqual(r.stderr.count("\n"), 1, r.stderr)
 
+    def test_the_command_line_suits_the_board(self):
+        def cmdline(*args):
+            xml = run(TINY, "--print-xml", *args).stdout
+            return xml.split("<cmdline>")[1].split("</cmdline>")[0]
+
+        self.assertEqual(cmdline(), "console=ttyS0")
+        self.assertEqual(cmdline("--machine", "micro"), "console=ttyS0 pci=off")
+        self.assertEqual(cmdline("--machine", "micro", "--append", "p"), "p")
+
     def test_the_memory_is_as_asked_for(self):
         r = run(TINY, "--append", "p", "--prealloc")
         self.assertEqual(r.returncode, 0, r.stderr)
