@@ -25,6 +25,7 @@
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
+#include "devices/virtio/p9.h"
 #include "devices/virtio/rng.h"
 #include "devices/virtio/vsock.h"
 
@@ -51,6 +52,7 @@ static const vsr_device_class *const classes[] = {
     &vsr_virtio_rng_class,
     &vsr_virtio_balloon_class,
     &vsr_virtio_vsock_class,
+    &vsr_virtio_9p_class,
 };
 
 const vsr_device_class *vsr_device_class_find(const char *name)
