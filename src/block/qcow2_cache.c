@@ -150,6 +150,10 @@ bool qcow2_entry_is_wrong(const qcow2_image *image, uint64_t entry)
         uint64_t at, len;
 
         qcow2_packed_range(image, entry, &at, &len);
+        for (uint64_t c = at >> image->cluster_bits;
+             c <= (at + len - 1) >> image->cluster_bits; c++)
+            if (qcow2_owner_of(image, c) != 0)
+                return true;
         return at >= image->file_end;
     }
     if ((entry & QCOW2_L2_RESERVED) != 0 ||

@@ -286,8 +286,10 @@ static int drop_reference(qcow2_image *image, uint64_t cluster, bool *is_free)
     *is_free = false;
     if (rc < 0)
         return rc;
-    if (count == 0)
-        return qcow2_set_corrupt(image, "a cluster in use counts as free",
+    if (count == 0 || qcow2_owner_of(image, cluster) != 0)
+        return qcow2_set_corrupt(image,
+                                 "a cluster that is freed is free already, or "
+                                 "a table",
                                  cluster << image->cluster_bits);
     rc = qcow2_refcount_set(image, cluster, count - 1);
     *is_free = rc == 0 && count == 1;
