@@ -40,7 +40,9 @@ enum {
  *
  * Returns: 0, or
  *   VISOR_ERR_ARG         bad URI or flag
- *   VISOR_ERR_NO_SUPPORT  no such engine in this build, or not on this host
+ *   VISOR_ERR_NO_SUPPORT  no such engine in this build, or not on this host;
+ *                         in modes session and system, only starting a domain
+ *                         says the latter
  *   VISOR_ERR_ACCESS      the state folder is not ours
  * Since: 0.1
  */

@@ -67,7 +67,10 @@ static bool parse_engine(uri_parts *out, const char *name, GError **error)
     if (out->driver == NULL)
         return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
                         "No engine '%.32s' in this build", name);
-    return out->driver->probe(error);
+    /* What runs is looked at and ended on a host that has lost its device too;
+     * a start there says why not. */
+    return (out->mode != VSR_MODE_EMBED && out->driver->engine != NULL) ||
+           out->driver->probe(error);
 }
 
 static bool parse_mode(uri_parts *out, const char *name, GError **error)
