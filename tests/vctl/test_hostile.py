@@ -13,9 +13,11 @@ import unittest
 from support import ENGINE, SLOW, VCTL, Terminal, VctlTest, domain_xml
 
 PROBE = os.environ["PROBE"]
+# Each costs a lab some ten seconds.
+SEEDS = 5 if SLOW == 1 else 2
 # No promise, but what even a crowded machine keeps; the figures are printed.
 DESTROY_S = 3 * SLOW
-RUN_S = 0.5 if SLOW == 1 else 2
+RUN_S = 0.5 if SLOW == 1 else 1
 
 
 def hostile_xml(name, what, extra=""):
@@ -64,11 +66,10 @@ class Hostile(VctlTest):
         self.bad(what)
         pid = self.vmm_pid("bad")
         time.sleep(RUN_S)
-        for _ in range(2):
-            self.ok("suspend", "bad")
-            self.assertEqual(self.state("bad"),
-                             {"state": "paused", "reason": "user"})
-            self.ok("resume", "bad")
+        self.ok("suspend", "bad")
+        self.assertEqual(self.state("bad"),
+                         {"state": "paused", "reason": "user"})
+        self.ok("resume", "bad")
         self.ok("reset", "bad")
         self.assertEqual(self.vmm_pid("bad"), pid)
         self.assertEqual(self.state("bad")["state"], "running")
@@ -100,7 +101,7 @@ class Hostile(VctlTest):
         self.obeys("h")
 
     def test_garbage_for_code(self):
-        for seed in range(5):
+        for seed in range(SEEDS):
             self.bad(f"g{seed:02}", "<on_crash>preserve</on_crash>"
                      "<on_poweroff>preserve</on_poweroff>"
                      "<on_reboot>preserve</on_reboot>")

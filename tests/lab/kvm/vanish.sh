@@ -41,7 +41,7 @@ mv /dev/kvm /dev/kvm.away
 no_start "There is no '/dev/kvm'"
 [ "$("$VCTL" -c auto:///embed uri)" = emu:///embed ] || fail "auto does not take emu"
 "$VCTL" doctor >"$root/doctor"
-grep -A 1 "failed *kvm" "$root/doctor" | grep -q "/dev/kvm" || {
+grep -q "^FAIL *kvm *Device /dev/kvm: There is no" "$root/doctor" || {
     cat "$root/doctor"
     fail "doctor does not name the device"
 }
@@ -49,7 +49,7 @@ grep -A 1 "failed *kvm" "$root/doctor" | grep -q "/dev/kvm" || {
 mknod /dev/kvm c 1 3
 no_start "not KVM's device"
 [ "$("$VCTL" -c auto:///embed uri)" = emu:///embed ] || fail "auto takes /dev/null"
-[ "$("$VCTL" -c "$uri" domstate early)" = "running (reset)" ] || fail "state of early"
+"$VCTL" -c "$uri" domstate early | grep -q ^running || fail "state of early"
 
 mv -f /dev/kvm.away /dev/kvm
 "$VCTL" -c "$uri" start late || fail "start with the device again"
