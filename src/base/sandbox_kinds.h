@@ -28,8 +28,15 @@ typedef struct {
 extern const sandbox_request vsr_kvm_sandbox_requests[];
 
 /* Descriptors that name folders: see VSR_SANDBOX_*_FD. */
-enum { SANDBOX_FOLDER_FD = 4, SANDBOX_ROOT_FD, SANDBOX_SOCKET_FD };
-enum { SANDBOX_SOCKETS = 4 };
+enum { SANDBOX_FOLDER_FD = 4, SANDBOX_ROOT_FD, SANDBOX_KEPT_FD };
+enum { SANDBOX_FOLDERS = 16 };
+
+/* What a domain's devices may need besides, on threads of no kind; bits. */
+enum {
+    SANDBOX_NETWORK = 1 << 0, /* sockets of the host's network */
+    SANDBOX_CONNECT = 1 << 1, /* to sockets of the kept folders */
+    SANDBOX_EXTRAS = 1 << 2,
+};
 
 /* Stands in the filters for our process id, unknown before we run. */
 #define SANDBOX_PID_MARK 0x7e57d1d0u

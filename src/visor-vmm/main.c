@@ -30,10 +30,10 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "conf/device_conf.h"
 #include "driver/driver.h"
 #include "driver/names.h"
 #include "visor-vmm/vmm_main.h"
+#include "vmm/device_resources.h"
 #include "xml/domain.h"
 
 #define SECONDS INT64_C(1000000000)
@@ -205,11 +205,51 @@ static bool serve(vmm_process *p, GError **error)
 
 /* --- the sandbox --------------------------------------------------------------- */
 
+/* A folder that stays in sight. */
+static bool keep_folder(vsr_sandbox *sandbox, int *fd, GError **error)
+{
+    int number = VSR_SANDBOX_KEPT_FD + (int)sandbox->n_folders;
+
+    if (sandbox->n_folders == VSR_SANDBOX_FOLDERS)
+        return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
+                        "More than %d listening sockets and shared folders",
+                        (int)VSR_SANDBOX_FOLDERS);
+    if (!vsr_sandbox_place(vsr_steal_fd(fd), number, error))
+        return false;
+    *fd = number;
+    sandbox->n_folders++;
+    return true;
+}
+
+static bool keep_chardev(vsr_sandbox *sandbox, vsr_chardev_source *source,
+                         GError **error)
+{
+    sandbox->writes_files |= source->kind == VSR_CHARDEV_FILE ||
+                             source->kind == VSR_CHARDEV_FD;
+    return !source->is_listening ||
+           keep_folder(sandbox, &source->dir_fd, error);
+}
+
+static bool keep_device(vsr_sandbox *sandbox, vsr_device_resource *device,
+                        GError **error)
+{
+    sandbox->writes_files |= device->kind == VSR_DEVICE_DISK;
+    if (device->kind == VSR_DEVICE_INTERFACE &&
+        device->net.kind == VSR_NET_USER)
+        sandbox->extras |= SANDBOX_NETWORK;
+    if (device->kind == VSR_DEVICE_VSOCK)
+        sandbox->extras |= SANDBOX_CONNECT;
+    if (device->kind == VSR_DEVICE_FILESYSTEM)
+        return keep_folder(sandbox, &device->fd, error);
+    return keep_chardev(sandbox, &device->chardev, error);
+}
+
 /* The folders get the numbers that the filters know. */
 static bool place_folders(vmm_process *p, GError **error)
 {
     vsr_setup *setup = &p->setup;
     vsr_sandbox *sandbox = &p->sandbox;
+    const GPtrArray *devices = setup->res.devices;
 
     g_strlcpy(sandbox->uuid, setup->uuid, sizeof(sandbox->uuid));
     if (!vsr_sandbox_place(vsr_steal_fd(&setup->folder_fd),
@@ -219,33 +259,13 @@ static bool place_folders(vmm_process *p, GError **error)
         return false;
     setup->folder_fd = VSR_SANDBOX_FOLDER_FD;
     setup->root_fd = VSR_SANDBOX_ROOT_FD;
-    for (uint32_t i = 0; i < setup->res.n_serials; i++) {
-        vsr_chardev_source *source = &setup->res.serial[i];
-
-        sandbox->writes_files |=
-            source->kind == VSR_CHARDEV_FILE || source->kind == VSR_CHARDEV_FD;
-        if (!source->is_listening)
-            continue;
-        if (!vsr_sandbox_place(vsr_steal_fd(&source->dir_fd),
-                               VSR_SANDBOX_SOCKET_FD + (int)sandbox->n_sockets,
-                               error))
+    for (uint32_t i = 0; i < setup->res.n_serials; i++)
+        if (!keep_chardev(sandbox, &setup->res.serial[i], error))
             return false;
-        source->dir_fd = VSR_SANDBOX_SOCKET_FD + (int)sandbox->n_sockets++;
-    }
+    for (guint i = 0; devices != NULL && i < devices->len; i++)
+        if (!keep_device(sandbox, devices->pdata[i], error))
+            return false;
     return true;
-}
-
-/* Networks of type user are sockets of ours. */
-static bool uses_network(const vsr_domain_conf *conf)
-{
-    for (guint i = 0; i < conf->devices->len; i++) {
-        const vsr_device_conf *device = conf->devices->pdata[i];
-
-        if (device->kind == VSR_DEVICE_INTERFACE &&
-            device->interface.location.kind == VSR_NET_USER)
-            return true;
-    }
-    return false;
 }
 
 typedef struct {
@@ -307,7 +327,6 @@ static bool build(vmm_process *p, GError **error)
                         "This visor-vmm has no engine '%s'",
                         vsr_domain_type_text(p->conf->type));
     p->sandbox.engine = engine->name;
-    p->sandbox.uses_network = uses_network(p->conf);
     vsr_sandbox_isolate(&p->sandbox); /* while we are one thread */
     p->status.state = VISOR_STATE_PAUSED;
     p->status.reason = VISOR_REASON_STARTING;

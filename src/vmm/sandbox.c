@@ -42,6 +42,7 @@
 
 enum {
     FILES_MAX = 4096,
+    RESOLVER_MAX = 64 << 10,
     FILE_BYTES = 64 << 20, /* logs and status are bounded far below */
 };
 
@@ -173,7 +174,7 @@ static int map_ids(uid_t uid, gid_t gid)
 static void enter_namespaces(vsr_sandbox *sandbox)
 {
     const int spaces = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS |
-                       (sandbox->uses_network ? 0 : CLONE_NEWNET);
+                       (sandbox->extras & SANDBOX_NETWORK ? 0 : CLONE_NEWNET);
     uid_t uid = geteuid();
     gid_t gid = getegid();
     int rc;
@@ -235,7 +236,7 @@ static int clone_folder(int fd, char path[PATH_MAX])
         return -1;
     path[n] = '\0';
     tree = (int)syscall(SYS_open_tree, AT_FDCWD, path,
-                        OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+                        OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
     if (tree >= 0 && !is_same(tree, fd)) {
         errno = ENOENT; /* moved, or something is mounted over it */
         return -1;
@@ -253,25 +254,51 @@ static bool put_folder(int tree, const char *name)
            mount(NULL, name, NULL, MS_REMOUNT | MS_BIND | flags, NULL) == 0;
 }
 
-enum { FOLDERS_MAX = 1 + VSR_SANDBOX_SOCKETS };
+enum { FOLDERS_MAX = 1 + VSR_SANDBOX_FOLDERS };
 
-static const char *const folder_names[FOLDERS_MAX] = {
-    "state", "socket0", "socket1", "socket2", "socket3",
-};
+/* ROOT/ENGINE, then the kept ones. */
+static const char *folder_name(uint32_t i, char text[32])
+{
+    if (i == 0)
+        return "state";
+    (void)snprintf(text, 32, "proc/self/fd/%u", VSR_SANDBOX_KEPT_FD + i - 1);
+    return text;
+}
+
+/* For libslirp, as it is now. */
+static bool put_resolver(void)
+{
+    g_autofree char *text = NULL;
+    vsr_autofd fd = -1;
+
+    if (!vsr_file_load("/etc/resolv.conf", RESOLVER_MAX, &text, NULL, NULL))
+        return true; /* it has a default */
+    if (mkdir("etc", 0700) < 0)
+        return false;
+    fd = open("etc/resolv.conf", O_WRONLY | O_CREAT | O_CLOEXEC, 0400);
+    return fd >= 0 && vsr_write_all(fd, text, strlen(text)) == 0;
+}
 
 /* Into a tmpfs with nothing but the folders. Nothing has changed for our
  * threads until pivot_root(). `tree`: the folders' mounts. */
-static int enter_empty_root(const char *at, const int *tree, uint32_t n)
+static int enter_empty_root(const vsr_sandbox *sandbox, const char *at,
+                            const int *tree, uint32_t n)
 {
     const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    char text[32];
 
     if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-        mount("visor-vmm", at, "tmpfs", flags, "mode=0700,size=64k") < 0 ||
+        mount("visor-vmm", at, "tmpfs", flags, "mode=0700,size=256k") < 0 ||
         chdir(at) < 0)
         return -errno;
+    if (n > 1 && (mkdir("proc", 0700) < 0 || mkdir("proc/self", 0700) < 0 ||
+                  mkdir("proc/self/fd", 0700) < 0))
+        return -errno;
     for (uint32_t i = 0; i < n; i++)
-        if (!put_folder(tree[i], folder_names[i]))
+        if (!put_folder(tree[i], folder_name(i, text)))
             return -errno;
+    if (sandbox->extras & SANDBOX_NETWORK && !put_resolver())
+        return -errno;
     if (mount(NULL, ".", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | flags, NULL) <
             0 ||
         syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
@@ -295,13 +322,15 @@ static bool replace(int number, int folder_fd, const char *name, int flags)
 
 static bool replace_folders(const vsr_sandbox *sandbox)
 {
+    char text[32];
+
     if (!replace(VSR_SANDBOX_ROOT_FD, AT_FDCWD, "state", O_RDONLY) ||
         !replace(VSR_SANDBOX_FOLDER_FD, VSR_SANDBOX_ROOT_FD, sandbox->uuid,
                  O_RDONLY))
         return false;
-    for (uint32_t i = 0; i < sandbox->n_sockets; i++)
-        if (!replace(VSR_SANDBOX_SOCKET_FD + (int)i, AT_FDCWD,
-                     folder_names[i + 1], O_PATH))
+    for (uint32_t i = 0; i < sandbox->n_folders; i++)
+        if (!replace(VSR_SANDBOX_KEPT_FD + (int)i, AT_FDCWD,
+                     folder_name(i + 1, text), O_PATH))
             return false;
     return true;
 }
@@ -315,11 +344,11 @@ static int confine_paths(const vsr_sandbox *sandbox)
     int rc = 0;
 
     tree[n++] = clone_folder(VSR_SANDBOX_ROOT_FD, at);
-    while (tree[n - 1] >= 0 && n <= sandbox->n_sockets) {
-        tree[n] = clone_folder(VSR_SANDBOX_SOCKET_FD + (int)n - 1, path);
+    while (tree[n - 1] >= 0 && n <= sandbox->n_folders) {
+        tree[n] = clone_folder(VSR_SANDBOX_KEPT_FD + (int)n - 1, path);
         n++;
     }
-    rc = tree[n - 1] < 0 ? -errno : enter_empty_root(at, tree, n);
+    rc = tree[n - 1] < 0 ? -errno : enter_empty_root(sandbox, at, tree, n);
     for (uint32_t i = 0; i < n; i++)
         vsr_close(tree[i]);
     if (rc < 0) {
@@ -357,7 +386,6 @@ bool vsr_sandbox_confine(vsr_sandbox *sandbox, GError **error)
     lower_limit(RLIMIT_NOFILE, FILES_MAX);
     lower_limit(RLIMIT_CORE, 0); /* a core has the guest's memory */
 #ifndef VSR_SANITIZERS
-    lower_limit(RLIMIT_NPROC, 0); /* all threads are there */
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 #endif
     (void)signal(SIGXFSZ, SIG_IGN);

@@ -29,10 +29,10 @@
 enum {
     VSR_SANDBOX_FOLDER_FD = SANDBOX_FOLDER_FD, /* the domain's folder */
     VSR_SANDBOX_ROOT_FD = SANDBOX_ROOT_FD,     /* ROOT/ENGINE */
-    /* and on: folders of listening sockets */
-    VSR_SANDBOX_SOCKET_FD = SANDBOX_SOCKET_FD,
-    VSR_SANDBOX_SOCKETS = SANDBOX_SOCKETS,
-    VSR_SANDBOX_FDS_END = VSR_SANDBOX_SOCKET_FD + VSR_SANDBOX_SOCKETS,
+    /* and on: folders of sockets, shared folders */
+    VSR_SANDBOX_KEPT_FD = SANDBOX_KEPT_FD,
+    VSR_SANDBOX_FOLDERS = SANDBOX_FOLDERS,
+    VSR_SANDBOX_FDS_END = VSR_SANDBOX_KEPT_FD + VSR_SANDBOX_FOLDERS,
     VSR_SANDBOX_STATUS = 159, /* exit status after a forbidden call */
 };
 
@@ -41,16 +41,17 @@ typedef struct vsr_sandbox_mounter vsr_sandbox_mounter;
 typedef struct {
     const char *engine; /* its name: KVM's ioctls are for "kvm" only */
     char uuid[37];      /* the name of the folder in ROOT/ENGINE */
-    uint32_t n_sockets; /* VSR_SANDBOX_SOCKET_FD … are folders */
+    uint32_t n_folders; /* VSR_SANDBOX_KEPT_FD … are folders to be kept */
     bool has_mounts;    /* set by isolate: a mount namespace of our own */
     bool writes_files;  /* a device goes to a file: its size is not ours */
-    bool uses_network;  /* a device has sockets of the host's network */
+    unsigned extras;    /* SANDBOX_NETWORK … */
     vsr_sandbox_mounter *mounter; /* from isolate until confine */
 } vsr_sandbox;
 
 /* The fixed numbers are taken, so that nothing else gets them. One thread. */
 bool vsr_sandbox_reserve(GError **error);
-/* `fd` is taken and becomes `number`. */
+/* `fd` is taken and becomes `number`. A kept folder is found in the new root at
+ * the path /proc/self/fd/NUMBER, too. */
 bool vsr_sandbox_place(int fd, int number, GError **error);
 
 /* New user, mount, network, IPC and UTS namespaces, as far as the host lets us;

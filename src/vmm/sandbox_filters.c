@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +39,10 @@ enum {
     O = 1 << SANDBOX_OTHER, /* has what any other has, and this */
     ALL = M | S | C | I | V,
     LOOPS = S | C | I,
-    NETWORK = 1 << SANDBOX_KINDS, /* only where the host's network is used */
+    /* Only where the domain has a use for it; see SANDBOX_NETWORK. */
+    NETWORK = SANDBOX_NETWORK << SANDBOX_KINDS,
+    CONNECT = SANDBOX_CONNECT << SANDBOX_KINDS,
+    EXTRAS = NETWORK | CONNECT,
 };
 
 #define LOW32    0xffffffffu
@@ -91,10 +95,16 @@ static const rule allowed[] = {
     { ALL, "nanosleep", 0, { { 0 } } },
     { ALL, "timerfd_settime", 0, { { 0 } } },
     { ALL, "getrandom", 0, { { 0 } } },
-    /* One that was started just before may not have got so far. */
-    { O, "prctl", 1, { IS(0, PR_SET_NAME) } },
-    { O, "rseq", 0, { { 0 } } },
-    { O, "set_robust_list", 0, { { 0 } } },
+    /* Threads for devices that come later have the filter of who starts them;
+     * one that was started just before may not have got so far. Never a
+     * process. */
+    { C | O, "clone", 1, { HAS(0, CLONE_VM | CLONE_THREAD | CLONE_SIGHAND) } },
+    { C | O, "prctl", 1, { IS(0, PR_SET_NAME) } },
+    { C | O, "rseq", 0, { { 0 } } },
+    { C | O, "set_robust_list", 0, { { 0 } } },
+    { C | O, "epoll_create1", 0, { { 0 } } },
+    { C | O, "eventfd2", 0, { { 0 } } },
+    { C | O, "timerfd_create", 0, { { 0 } } },
     /* Only a narrower filter can follow this one. */
     { O, "seccomp", 1, { IS(0, SECCOMP_SET_MODE_FILTER) } },
     /* What is open. */
@@ -134,45 +144,57 @@ static const rule allowed[] = {
       "renameat",
       2,
       { IS(0, SANDBOX_FOLDER_FD), IS(2, SANDBOX_FOLDER_FD) } },
-    { S | C, "unlinkat", 1, { IS(0, SANDBOX_FOLDER_FD) } },
-    /* Disks and what else devices read and write, on loops and workers. */
-    { I | O, "preadv", 0, { { 0 } } },
-    { I | O, "preadv2", 0, { { 0 } } },
-    { I | O, "pread64", 0, { { 0 } } },
-    { I | O, "pwrite64", 0, { { 0 } } },
-    { I | O, "pwritev", 0, { { 0 } } },
-    { I | O, "pwritev2", 0, { { 0 } } },
-    { I | O, "readv", 0, { { 0 } } },
-    { I | O, "writev", 0, { { 0 } } },
-    { I | O, "fallocate", 0, { { 0 } } },
-    { I | O, "fdatasync", 0, { { 0 } } },
-    { I | O, "ftruncate", 0, { { 0 } } },
-    { I | O, "io_uring_enter", 0, { { 0 } } },
-    { I | O, "ioctl", 1, { IS(1, BLKDISCARD) } },
-    { I | O, "ioctl", 1, { IS(1, BLKZEROOUT) } },
+    { S, "unlinkat", 1, { IS(0, SANDBOX_FOLDER_FD) } },
+    { C, "unlinkat", 1, { HAS_NOT(0, NEGATIVE) } }, /* sockets' files */
+    /* Disks and what else devices read and write; on the control thread when
+     * they are closed. */
+    { C | O, "preadv", 0, { { 0 } } },
+    { C | O, "preadv2", 0, { { 0 } } },
+    { C | O, "pread64", 0, { { 0 } } },
+    { C | O, "pwrite64", 0, { { 0 } } },
+    { C | O, "pwritev", 0, { { 0 } } },
+    { C | O, "pwritev2", 0, { { 0 } } },
+    { C | O, "readv", 0, { { 0 } } },
+    { C | O, "writev", 0, { { 0 } } },
+    { C | O, "fallocate", 0, { { 0 } } },
+    { C | O, "fdatasync", 0, { { 0 } } },
+    { C | O, "ftruncate", 0, { { 0 } } },
+    { C | O, "io_uring_enter", 0, { { 0 } } },
+    { C | O, "fcntl", 1, { IS(1, F_SETFL) } },
+    { C | O, "fcntl", 1, { IS(1, F_DUPFD_CLOEXEC) } },
+    { C | O, "fcntl", 1, { IS(1, F_OFD_SETLK) } },
+    { C | O, "fcntl", 1, { IS(1, F_OFD_GETLK) } },
+    { C | O, "ioctl", 1, { IS(1, BLKGETSIZE64) } },
+    { C | O, "ioctl", 1, { IS(1, BLKDISCARD) } },
+    { C | O, "ioctl", 1, { IS(1, BLKZEROOUT) } },
     /* Connections that devices hold. */
-    { I | O, "accept4", 0, { { 0 } } },
-    { I | O, "recvfrom", 0, { { 0 } } },
-    { I | O, "recvmsg", 0, { { 0 } } },
-    { I | O, "sendmsg", 0, { { 0 } } },
-    { I | O, "sendto", 1, { { 4, SCMP_CMP_EQ, 0, 0 } } },
-    { I | O, "shutdown", 0, { { 0 } } },
+    { O, "accept4", 0, { { 0 } } },
+    { O, "recvfrom", 0, { { 0 } } },
+    { O, "recvmsg", 0, { { 0 } } },
+    { O, "sendmsg", 0, { { 0 } } },
+    { O, "sendto", 1, { { 4, SCMP_CMP_EQ, 0, 0 } } },
+    { O, "shutdown", 0, { { 0 } } },
+    { O | CONNECT, "socket", 1, { IS(0, AF_UNIX) } },
+    { O | CONNECT, "connect", 0, { { 0 } } },
     /* libslirp, for networks of type user: a host's program as any. */
-    { I | O | NETWORK, "socket", 1, { IS(0, AF_INET) } },
-    { I | O | NETWORK, "socket", 1, { IS(0, AF_INET6) } },
-    { I | O | NETWORK, "accept", 0, { { 0 } } },
-    { I | O | NETWORK, "bind", 0, { { 0 } } },
-    { I | O | NETWORK, "connect", 0, { { 0 } } },
-    { I | O | NETWORK, "listen", 0, { { 0 } } },
-    { I | O | NETWORK, "getpeername", 0, { { 0 } } },
-    { I | O | NETWORK, "getsockname", 0, { { 0 } } },
-    { I | O | NETWORK, "getsockopt", 0, { { 0 } } },
-    { I | O | NETWORK, "setsockopt", 0, { { 0 } } },
-    { I | O | NETWORK, "sendto", 0, { { 0 } } },
-    { I | O | NETWORK, "ioctl", 1, { IS(1, FIONREAD) } },
-    { I | O | NETWORK, "fcntl", 1, { IS(1, F_GETFL) } },
-    { I | O | NETWORK, "fcntl", 1, { IS(1, F_SETFL) } },
-    { I | O | NETWORK, "fcntl", 1, { IS(1, F_SETFD) } },
+    { O | NETWORK, "socket", 1, { IS(0, AF_INET) } },
+    { O | NETWORK, "socket", 1, { IS(0, AF_INET6) } },
+    /* The name server's address, in /etc/resolv.conf. */
+    { O | NETWORK, "openat", 2, { HAS(0, NEGATIVE), HAS_NOT(2, O_ACCMODE) } },
+    { O | NETWORK, "newfstatat", 1, { HAS(0, NEGATIVE) } },
+    { O | NETWORK, "accept", 0, { { 0 } } },
+    { O | NETWORK, "bind", 0, { { 0 } } },
+    { O | NETWORK, "connect", 0, { { 0 } } },
+    { O | NETWORK, "listen", 0, { { 0 } } },
+    { O | NETWORK, "getpeername", 0, { { 0 } } },
+    { O | NETWORK, "getsockname", 0, { { 0 } } },
+    { O | NETWORK, "getsockopt", 0, { { 0 } } },
+    { O | NETWORK, "setsockopt", 0, { { 0 } } },
+    { O | NETWORK, "sendto", 0, { { 0 } } },
+    { O | NETWORK, "ioctl", 1, { IS(1, FIONREAD) } },
+    { O | NETWORK, "fcntl", 1, { IS(1, F_GETFL) } },
+    { O | NETWORK, "fcntl", 1, { IS(1, F_SETFL) } },
+    { O | NETWORK, "fcntl", 1, { IS(1, F_SETFD) } },
     /* The end of a domain without definition: its folder goes. Main touches
      * nothing of the guest's. */
     { M, "openat", 1, { HAS_NOT(0, NEGATIVE) } },
@@ -281,13 +303,32 @@ static int is_for(unsigned kinds, unsigned kind)
     return kind == SANDBOX_OTHER || (kinds & (1u << kind)) != 0;
 }
 
-static void add_all(scmp_filter_ctx ctx, uint32_t action, const rule *rules,
-                    size_t n, unsigned kind, int network)
+static void add_all(scmp_filter_ctx ctx, unsigned kind, unsigned extras)
 {
-    for (size_t i = 0; i < n; i++)
-        if (is_for(rules[i].kinds, kind) &&
-            (network || (rules[i].kinds & NETWORK) == 0))
-            add(ctx, action, &rules[i]);
+    for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++) {
+        unsigned wants = allowed[i].kinds & EXTRAS;
+
+        if (is_for(allowed[i].kinds, kind) &&
+            (wants & ~(extras << SANDBOX_KINDS)) == 0)
+            add(ctx, SCMP_ACT_ALLOW, &allowed[i]);
+    }
+}
+
+/* Threads of other kinds have a filter of their own for that. */
+static void refuse_paths(scmp_filter_ctx ctx, unsigned kind, unsigned extras)
+{
+    if (kind == SANDBOX_OTHER && (extras & SANDBOX_NETWORK) != 0)
+        return;
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+        add(ctx, SCMP_ACT_ERRNO(EACCES), &refused[i]);
+}
+
+/* Its flags are in memory, where no filter sees them: libc knows another way. */
+static void refuse_clone3(scmp_filter_ctx ctx)
+{
+    const rule r = { 0, "clone3", 0, { { 0 } } };
+
+    add(ctx, SCMP_ACT_ERRNO(ENOSYS), &r);
 }
 
 static void add_requests(scmp_filter_ctx ctx, unsigned kind)
@@ -303,17 +344,7 @@ static void add_requests(scmp_filter_ctx ctx, unsigned kind)
 #endif
 }
 
-/* A serial port's socket goes with the port; that may be on any of the two. */
-static void add_sockets(scmp_filter_ctx ctx)
-{
-    for (int i = 0; i < SANDBOX_SOCKETS; i++) {
-        rule r = { 0, "unlinkat", 1, { IS(0, SANDBOX_SOCKET_FD + i) } };
-
-        add(ctx, SCMP_ACT_ALLOW, &r);
-    }
-}
-
-static scmp_filter_ctx make(unsigned kind, int kvm, int network)
+static scmp_filter_ctx make(unsigned kind, int kvm, unsigned extras)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_TRAP);
     int rc;
@@ -330,16 +361,14 @@ static scmp_filter_ctx make(unsigned kind, int kvm, int network)
         add(ctx, SCMP_ACT_ALLOW, &r);
     }
 #endif
-    add_all(ctx, SCMP_ACT_ALLOW, allowed, sizeof(allowed) / sizeof(allowed[0]),
-            kind, network);
+    add_all(ctx, kind, extras);
 #ifndef VSR_SANITIZERS
-    add_all(ctx, SCMP_ACT_ERRNO(EACCES), refused,
-            sizeof(refused) / sizeof(refused[0]), kind, network);
+    refuse_paths(ctx, kind, extras);
+    if (is_for(C, kind))
+        refuse_clone3(ctx);
 #endif
     if (kvm)
         add_requests(ctx, kind);
-    if (is_for(C, kind))
-        add_sockets(ctx);
     /* What a vCPU does most is looked at first. */
     rc = seccomp_syscall_priority(ctx, SCMP_SYS(ioctl), 255);
     if (rc < 0)
@@ -369,32 +398,47 @@ static void print_code(scmp_filter_ctx ctx, const char *name)
     close(fd);
 }
 
-/* A filter's number has a digit for each of its three questions. */
+/* Only the filter of other threads has extras. */
+static unsigned extras_of(unsigned kind, unsigned extras)
+{
+    return kind == SANDBOX_OTHER ? extras : 0;
+}
+
+/* A filter's name has a digit for each of its three questions. */
 static void print_filters(void)
 {
     char name[32];
 
-    for (int kvm = 0; kvm < 2; kvm++)
-        for (int network = 0; network < 2; network++)
-            for (unsigned kind = 0; kind < SANDBOX_KINDS; kind++) {
-                scmp_filter_ctx ctx = make(kind, kvm, network);
+    for (unsigned i = 0; i < 2 * SANDBOX_EXTRAS * SANDBOX_KINDS; i++) {
+        unsigned kind = i % SANDBOX_KINDS;
+        unsigned extras = i / SANDBOX_KINDS % SANDBOX_EXTRAS;
+        int kvm = i / SANDBOX_KINDS / SANDBOX_EXTRAS != 0;
+        scmp_filter_ctx ctx;
 
-                snprintf(name, sizeof(name), "%d_%d_%u", kvm, network, kind);
-                print_code(ctx, name);
-                seccomp_release(ctx);
-            }
+        if (extras_of(kind, extras) != extras)
+            continue;
+        ctx = make(kind, kvm, extras);
+        snprintf(name, sizeof(name), "%d_%u_%u", kvm, extras, kind);
+        print_code(ctx, name);
+        seccomp_release(ctx);
+    }
 }
 
 static void print_table(void)
 {
     printf("#define FILTER(n) { filter_##n, COUNT(filter_##n) }\n"
-           "const sandbox_filter vsr_sandbox_filters[2][2][SANDBOX_KINDS] = "
-           "{\n");
-    for (int i = 0; i < 4; i++) {
-        printf("%s    {", i % 2 == 0 ? "  {\n" : "");
-        for (int kind = 0; kind < SANDBOX_KINDS; kind++)
-            printf(" FILTER(%d_%d_%d),", i / 2, i % 2, kind);
-        printf(" },\n%s", i % 2 == 0 ? "" : "  },\n");
+           "const sandbox_filter vsr_sandbox_filters[2][SANDBOX_EXTRAS]"
+           "[SANDBOX_KINDS] = {\n");
+    for (int kvm = 0; kvm < 2; kvm++) {
+        printf("  {\n");
+        for (unsigned extras = 0; extras < SANDBOX_EXTRAS; extras++) {
+            printf("    {");
+            for (unsigned kind = 0; kind < SANDBOX_KINDS; kind++)
+                printf(" FILTER(%d_%u_%u),", kvm, extras_of(kind, extras),
+                       kind);
+            printf(" },\n");
+        }
+        printf("  },\n");
     }
     printf("};\n");
 }

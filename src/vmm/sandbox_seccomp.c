@@ -28,7 +28,6 @@
 
 G_STATIC_ASSERT((int)SANDBOX_MAIN == (int)VSR_THREAD_MAIN);
 G_STATIC_ASSERT((int)SANDBOX_OTHER == (int)VSR_THREAD_OTHER);
-G_STATIC_ASSERT((int)SANDBOX_SOCKETS == (int)VSR_SERIALS_MAX);
 
 #ifdef VSR_SECCOMP
 /* --- the caught ------------------------------------------------------------------ */
@@ -109,7 +108,7 @@ static bool install(const vsr_sandbox *sandbox, vsr_thread_kind kind,
 {
     const sandbox_filter *f =
         &vsr_sandbox_filters[strcmp(sandbox->engine, "kvm") == 0]
-                            [sandbox->uses_network][kind];
+                            [sandbox->extras][kind];
     g_autofree struct sock_filter *code =
         g_memdup2(f->code, f->n * sizeof(*code));
     struct sock_fprog program = { .len = (unsigned short)f->n, .filter = code };

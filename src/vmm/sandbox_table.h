@@ -14,8 +14,9 @@ typedef struct {
     unsigned n;
 } sandbox_filter;
 
-/* [is it kvm?][does it use the host's network?][kind of thread] */
-extern const sandbox_filter vsr_sandbox_filters[2][2][SANDBOX_KINDS];
+/* [is it kvm?][extras][kind of thread] */
+extern const sandbox_filter vsr_sandbox_filters[2][SANDBOX_EXTRAS]
+                                               [SANDBOX_KINDS];
 
 /* The names of system calls by their numbers; NULL: there is none. */
 extern const char *const vsr_sandbox_calls[];
