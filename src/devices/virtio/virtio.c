@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -29,11 +28,8 @@ static const uint64_t always = VSR_VIRTIO_F_VERSION_1 |
 static void on_kick(int fd, uint32_t events, void *opaque)
 {
     vsr_virtio_queue *q = opaque;
-    vsr_virtio *v = q->virtio;
-    uint64_t count;
 
-    (void)!read(fd, &count, sizeof(count));
-    vsr_virtio_serve(v, q->index);
+    vsr_virtio_serve(q->virtio, q->index);
 }
 
 static void forget_queue(vsr_virtio_queue *q)
@@ -284,7 +280,9 @@ static bool init_queue(vsr_virtio *v, uint32_t index, uint16_t size,
         return vsr_fail_errno(error, errno, "Device '%s': cannot make a queue",
                               v->device.id);
     forget_queue(q);
-    q->watch = vsr_loop_fd_add(v->loop, q->kick_fd, EPOLLIN, on_kick, q, error);
+    /* Edges: each kick is one, nobody has to read it. */
+    q->watch = vsr_loop_fd_add(v->loop, q->kick_fd, EPOLLIN | EPOLLET, on_kick,
+                               q, error);
     return q->watch != NULL;
 }
 
