@@ -21,6 +21,12 @@
 
 enum { PROC_FILE_MAX = 16 << 20, CPUS_MAX = 8192, FILES_WANTED = 4096 };
 
+#ifdef VSR_SECCOMP
+enum { HAS_FILTERS = 1 };
+#else
+enum { HAS_FILTERS = 0 };
+#endif
+
 #define SYSFS_CPU  "/sys/devices/system/cpu"
 #define SYSFS_NODE "/sys/devices/system/node"
 
@@ -197,6 +203,22 @@ static void check_namespaces(vsr_finding_fn *fn, void *opaque)
         fn("", "User namespaces", VISOR_CHECK_PASS, "Available", "", opaque);
 }
 
+/* What visor-vmm was built with, and what this kernel knows. */
+static void check_filters(vsr_finding_fn *fn, void *opaque)
+{
+    if (!HAS_FILTERS)
+        fn("", "System call filters", VISOR_CHECK_WARN,
+           "Not in this build: a guest that breaks out meets less",
+           "Build with libseccomp (-Dseccomp=enabled)", opaque);
+    else if (access("/proc/sys/kernel/seccomp/actions_avail", F_OK) < 0)
+        fn("", "System call filters", VISOR_CHECK_WARN,
+           "Not in this kernel: a guest that breaks out meets less",
+           "Use a kernel with CONFIG_SECCOMP_FILTER", opaque);
+    else
+        fn("", "System call filters", VISOR_CHECK_PASS, "Available", "",
+           opaque);
+}
+
 static void check_kvm(vsr_finding_fn *fn, void *opaque)
 {
     bool exists = access("/dev/kvm", F_OK) == 0;
@@ -229,6 +251,7 @@ void vsr_host_check(vsr_finding_fn *fn, void *opaque)
     check_cpu(fn, opaque);
     check_files(fn, opaque);
     check_namespaces(fn, opaque);
+    check_filters(fn, opaque);
     check_kvm(fn, opaque);
     check_xen(fn, opaque);
     for (const vsr_driver *const *d = vsr_drivers(); *d != NULL; d++) {
