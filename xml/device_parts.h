@@ -16,6 +16,13 @@ typedef bool vsr_device_reader(const xmlNode *node, vsr_device_conf *device,
 typedef void vsr_device_writer(vsr_xml_writer *w, const vsr_device_conf *device,
                                bool is_live);
 
+/* For domain XML: the elements, whose readers' `to` is the GPtrArray of
+ * devices, as that of vsr_device_read() is. */
+extern const vsr_xml_element vsr_device_elements[VSR_DEVICE_KINDS];
+vsr_xml_reader vsr_device_read;
+void vsr_device_write(vsr_xml_writer *w, const vsr_device_conf *device,
+                      bool is_live);
+
 /* device_disk.c */
 vsr_device_reader vsr_device_read_disk;
 vsr_device_writer vsr_device_write_disk;

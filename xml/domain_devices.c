@@ -8,7 +8,7 @@
  *
  * Threads: any.
  */
-#include "xml/device.h"
+#include "xml/device_parts.h"
 #include "xml/domain_parts.h"
 
 #include <string.h>

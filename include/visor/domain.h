@@ -66,6 +66,11 @@ enum {
     VISOR_CONSOLE_REPLAY = 1u << 0, /**< first the last 64 KiB of output */
     VISOR_CONSOLE_FORCE = 1u << 1,  /**< detach others */
 
+    /** What a change of devices is for: the running domain, the definition, or
+     * both; neither: the running domain if it runs, else the definition. */
+    VISOR_AFFECT_LIVE = 1u << 0,
+    VISOR_AFFECT_CONFIG = 1u << 1,
+
     VISOR_METADATA_DESCRIPTION = 0, /**< kinds of visor_domain_set_metadata() */
     VISOR_METADATA_TITLE = 1,
     VISOR_METADATA_ELEMENT = 2
@@ -242,6 +247,32 @@ VISOR_API VISOR_CHECK int visor_domain_open_console(visor_domain *dom,
                                                     uint32_t flags,
                                                     visor_stream **out,
                                                     visor_error **err);
+
+/**
+ * Another device, as one element of <devices> (flags: VISOR_AFFECT_*). On
+ * return a running guest has been told of it; with VISOR_AFFECT_CONFIG it is
+ * there at the next start. With both, nothing is changed unless both can be.
+ * Returns: 0, VISOR_ERR_XML, VISOR_ERR_CONFIG (also: such a device is there),
+ * VISOR_ERR_NO_SUPPORT (this machine has no slots for it), VISOR_ERR_STATE (not
+ * running, or without a definition), or what opening its files gives.
+ * Since: 0.1
+ */
+VISOR_API VISOR_CHECK int visor_domain_attach_device(visor_domain *dom,
+                                                     const char *xml,
+                                                     uint32_t flags,
+                                                     visor_error **err);
+/**
+ * The device that `xml` means (a disk's target, an interface's MAC address, a
+ * name or alias) goes. A running guest is asked to let go of it, which is waited
+ * for as long as the connection's timeout says; VISOR_EVENT_DEVICE tells when it
+ * has. Returns: 0, VISOR_ERR_NOT_FOUND, VISOR_ERR_TIMEOUT (the guest has not let
+ * go, and still may), VISOR_ERR_NO_SUPPORT, VISOR_ERR_STATE, VISOR_ERR_XML.
+ * Since: 0.1
+ */
+VISOR_API VISOR_CHECK int visor_domain_detach_device(visor_domain *dom,
+                                                     const char *xml,
+                                                     uint32_t flags,
+                                                     visor_error **err);
 
 VISOR_END_DECLS
 

@@ -40,11 +40,17 @@ typedef enum {
     VISOR_JOB_ENDED = 1 /**< reason: VISOR_REASON_FAILED if it failed */
 } visor_job_detail;
 
+/** `text` is the device's alias, as in <alias name='…'/>. */
+typedef enum {
+    VISOR_DEVICE_ADDED = 0,
+    VISOR_DEVICE_REMOVED = 1
+} visor_device_detail;
+
 /** Borrowed for the time of the callback. May grow at its end. */
 typedef struct {
     size_t size;
     int kind;   /**< visor_event_kind */
-    int detail; /**< visor_lifecycle, visor_job_detail, or 0 */
+    int detail; /**< visor_lifecycle, visor_device_detail …, or 0 */
     int reason; /**< visor_reason, or 0 */
     visor_domain *domain;
     const char *text; /**< one line for people, or NULL */

@@ -64,6 +64,7 @@ struct embed {
                          was started yet */
 };
 
+embed *embed_of(vsr_conn *conn);
 embed_domain *embed_domain_ref(embed_domain *domain);
 void embed_domain_unref(embed_domain *domain);
 static inline bool embed_is_active(const embed_domain *domain)
@@ -74,6 +75,11 @@ static inline bool embed_is_active(const embed_domain *domain)
 void embed_forget(embed *e, embed_domain *domain);
 void embed_wake(embed_domain *domain);
 
+/* With the lock held: the domain, with job `name` begun; or NULL. */
+embed_domain *embed_find_for(embed *e, const char *uuid, const char *name,
+                             GError **error);
+void embed_end_job(embed *e, embed_domain *domain);
+
 /* A reference to the run, or NULL with STATE. With the lock held. */
 embed_live *embed_live_of(embed_domain *domain, GError **error);
 void embed_live_unref(embed_live *live); /* without the lock */
@@ -82,5 +88,11 @@ void embed_live_unref(embed_live *live); /* without the lock */
 bool embed_run(embed *e, embed_domain *domain, const vsr_domain_conf *conf,
                uint32_t flags, GError **error);
 bool embed_stop(embed *e, embed_domain *domain, GError **error);
+
+/* embed_devices.c: slots of the table. */
+bool vsr_embed_attach(vsr_conn *conn, const char *uuid, const char *xml,
+                      uint32_t flags, GError **error);
+bool vsr_embed_detach(vsr_conn *conn, const char *uuid, const char *xml,
+                      uint32_t flags, GError **error);
 
 #endif

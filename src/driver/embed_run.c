@@ -127,6 +127,15 @@ static void on_rebooted(void *opaque)
                     live->domain->name, live->domain->uuid, NULL, 0);
 }
 
+static void on_device(void *opaque, const char *alias, bool is_there)
+{
+    embed_live *live = opaque;
+
+    vsr_native_emit(live->owner->conn, VISOR_EVENT_DEVICE,
+                    is_there ? VISOR_DEVICE_ADDED : VISOR_DEVICE_REMOVED, 0,
+                    live->domain->name, live->domain->uuid, alias, 0);
+}
+
 static void on_output(const void *data, size_t len, void *opaque)
 {
     const embed_port *port = opaque;
@@ -210,6 +219,7 @@ static bool start_live(embed *e, embed_domain *domain, embed_live *live,
     static const vsr_vmm_events events = {
         .state = on_state,
         .rebooted = on_rebooted,
+        .device = on_device,
     };
     vsr_vmm_resources res = { 0 };
     vsr_vmm *vmm;

@@ -88,9 +88,16 @@ const char *vsr_event_detail_name(int kind, int detail)
         [VISOR_JOB_ENDED] = "ended",
     };
 
+    static const char *const devices[] = {
+        [VISOR_DEVICE_ADDED] = "added",
+        [VISOR_DEVICE_REMOVED] = "removed",
+    };
+
     if (kind == VISOR_EVENT_LIFECYCLE)
         return vsr_lifecycle_name(detail);
     if (kind == VISOR_EVENT_JOB)
         return pick(jobs, VSR_ARRAY_SIZE(jobs), detail);
+    if (kind == VISOR_EVENT_DEVICE)
+        return pick(devices, VSR_ARRAY_SIZE(devices), detail);
     return "";
 }

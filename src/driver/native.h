@@ -13,6 +13,7 @@
 #ifndef VSR_DRIVER_NATIVE_H
 #define VSR_DRIVER_NATIVE_H
 
+#include "conf/device_conf.h"
 #include "conf/domain_conf.h"
 #include "driver/driver.h"
 #include "driver/folder.h"
@@ -93,6 +94,26 @@ int vsr_session_console(vsr_conn *conn, const char *uuid, uint32_t port,
                         uint32_t flags, GError **error);
 bool vsr_session_wait(vsr_conn *conn, const char *uuid, uint32_t states,
                       int timeout_ms, const vsr_cancel *cancel, GError **error);
+
+/* As ask(), with descriptors. */
+vsr_json *vsr_session_ask_fds(vsr_conn *conn, int folder_fd, const char *method,
+                              vsr_json *params, const int *fds, uint32_t n_fds,
+                              GError **error);
+
+/* native_devices.c: slots of the table; and a definition with a device more or
+ * less, complete. */
+bool vsr_session_attach(vsr_conn *conn, const char *uuid, const char *xml,
+                        uint32_t flags, GError **error);
+bool vsr_session_detach(vsr_conn *conn, const char *uuid, const char *xml,
+                        uint32_t flags, GError **error);
+bool vsr_native_change_device(vsr_domain_conf *conf,
+                              const vsr_device_conf *device, bool is_attach,
+                              GError **error);
+
+bool vsr_native_choose_affect(bool is_active, bool is_persistent,
+                              uint32_t *flags, GError **error);
+/* Says TIMEOUT; false. */
+bool vsr_native_still_there(const vsr_device_conf *device, GError **error);
 
 /* native_watch.c: events until freed. */
 vsr_watch *vsr_watch_new(vsr_conn *conn, GError **error);

@@ -16,7 +16,7 @@
 #include "driver/embed.h"
 #include "xml/domain.h"
 
-static embed *embed_of(vsr_conn *conn)
+embed *embed_of(vsr_conn *conn)
 {
     return conn->priv;
 }
@@ -97,9 +97,8 @@ static embed_domain *find(embed *e, const char *uuid, GError **error)
     return embed_domain_ref(domain);
 }
 
-/* With the lock held: the domain, with job `name` begun; or NULL. */
-static embed_domain *find_for(embed *e, const char *uuid, const char *name,
-                              GError **error)
+embed_domain *embed_find_for(embed *e, const char *uuid, const char *name,
+                             GError **error)
 {
     embed_domain *domain = find(e, uuid, error);
 
@@ -141,7 +140,7 @@ static bool run(embed *e, embed_domain *domain, const vsr_domain_conf *conf,
     return ok;
 }
 
-static void end_job(embed *e, embed_domain *domain)
+void embed_end_job(embed *e, embed_domain *domain)
 {
     g_mutex_lock(&e->lock);
     vsr_job_end(&domain->job);
@@ -246,7 +245,7 @@ static bool embed_create(vsr_conn *conn, const char *xml, uint32_t flags,
         embed_forget(e, domain);
     vsr_native_ident(out, domain->name, domain->uuid, domain->id);
     g_mutex_unlock(&e->lock);
-    end_job(e, domain);
+    embed_end_job(e, domain);
     return ok;
 }
 
@@ -258,7 +257,7 @@ static bool embed_undefine(vsr_conn *conn, const char *uuid, uint32_t flags,
     bool ok = false;
 
     g_mutex_lock(&e->lock);
-    domain = find_for(e, uuid, "undefine", error);
+    domain = embed_find_for(e, uuid, "undefine", error);
     if (domain != NULL && domain->conf == NULL) {
         (void)vsr_fail(error, VISOR_ERR_STATE,
                        "The domain is transient: it has no definition");
@@ -276,7 +275,7 @@ static bool embed_undefine(vsr_conn *conn, const char *uuid, uint32_t flags,
         vsr_native_emit(conn, VISOR_EVENT_LIFECYCLE, VISOR_LIFECYCLE_UNDEFINED,
                         0, domain->name, uuid, NULL, 0);
     if (domain != NULL)
-        end_job(e, domain);
+        embed_end_job(e, domain);
     return ok;
 }
 
@@ -373,7 +372,7 @@ static bool embed_start(vsr_conn *conn, const char *uuid, uint32_t flags,
     bool ok = false;
 
     g_mutex_lock(&e->lock);
-    domain = find_for(e, uuid, "start", error);
+    domain = embed_find_for(e, uuid, "start", error);
     if (domain != NULL && (embed_is_active(domain) || domain->conf == NULL))
         (void)vsr_fail(error, VISOR_ERR_STATE, "Domain '%s' is already active",
                        domain->name);
@@ -383,7 +382,7 @@ static bool embed_start(vsr_conn *conn, const char *uuid, uint32_t flags,
     if (conf != NULL)
         ok = run(e, domain, conf, flags, error);
     if (domain != NULL)
-        end_job(e, domain);
+        embed_end_job(e, domain);
     return ok;
 }
 
@@ -394,13 +393,13 @@ static bool embed_destroy(vsr_conn *conn, const char *uuid, GError **error)
     bool ok = false;
 
     g_mutex_lock(&e->lock);
-    domain = find_for(e, uuid, "destroy", error);
+    domain = embed_find_for(e, uuid, "destroy", error);
     g_mutex_unlock(&e->lock);
     if (domain != NULL) {
         emit_job(e, domain, "destroy", VISOR_JOB_BEGAN, true);
         ok = embed_stop(e, domain, error);
         emit_job(e, domain, "destroy", VISOR_JOB_ENDED, ok);
-        end_job(e, domain);
+        embed_end_job(e, domain);
     }
     return ok;
 }
@@ -639,7 +638,7 @@ static bool embed_set_metadata(vsr_conn *conn, const char *uuid, int kind,
     bool ok = false;
 
     g_mutex_lock(&e->lock);
-    domain = find_for(e, uuid, "metadata", error);
+    domain = embed_find_for(e, uuid, "metadata", error);
     if (domain != NULL) {
         ok =
             domain->conf == NULL ||
@@ -650,7 +649,7 @@ static bool embed_set_metadata(vsr_conn *conn, const char *uuid, int kind,
     }
     g_mutex_unlock(&e->lock);
     if (domain != NULL)
-        end_job(e, domain);
+        embed_end_job(e, domain);
     return ok;
 }
 
@@ -799,6 +798,8 @@ const vsr_domain_ops vsr_embed_domain_ops = {
     .set_metadata = embed_set_metadata,
     .get_metadata = embed_get_metadata,
     .stats = embed_stats,
+    .attach = vsr_embed_attach,
+    .detach = vsr_embed_detach,
     .console = embed_console,
     .send_input = embed_send_input,
 };

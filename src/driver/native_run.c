@@ -233,8 +233,9 @@ static bool explain_silence(int folder_fd, GError **error)
     return false;
 }
 
-vsr_json *vsr_session_ask(vsr_conn *conn, int folder_fd, const char *method,
-                          vsr_json *params, int *fd_out, GError **error)
+static vsr_json *ask(vsr_conn *conn, int folder_fd, const char *method,
+                     vsr_json *params, const int *fds, uint32_t n_fds,
+                     int *fd_out, GError **error)
 {
     int64_t deadline = vsr_session_deadline(conn);
     g_autoptr(GError) cause = NULL;
@@ -244,8 +245,8 @@ vsr_json *vsr_session_ask(vsr_conn *conn, int folder_fd, const char *method,
     if (fd >= 0) {
         g_autoptr(vsr_rpc_client) client = vsr_rpc_client_new(fd);
 
-        result = vsr_rpc_call(client, method, params, NULL, 0, fd_out, deadline,
-                              &cause);
+        result = vsr_rpc_call(client, method, params, fds, n_fds, fd_out,
+                              deadline, &cause);
     } else {
         vsr_json_free(params);
         if (cause->code == VISOR_ERR_NOT_FOUND)
@@ -257,6 +258,19 @@ vsr_json *vsr_session_ask(vsr_conn *conn, int folder_fd, const char *method,
         (void)explain_silence(folder_fd, &cause);
     g_propagate_error(error, g_steal_pointer(&cause));
     return NULL;
+}
+
+vsr_json *vsr_session_ask(vsr_conn *conn, int folder_fd, const char *method,
+                          vsr_json *params, int *fd_out, GError **error)
+{
+    return ask(conn, folder_fd, method, params, NULL, 0, fd_out, error);
+}
+
+vsr_json *vsr_session_ask_fds(vsr_conn *conn, int folder_fd, const char *method,
+                              vsr_json *params, const int *fds, uint32_t n_fds,
+                              GError **error)
+{
+    return ask(conn, folder_fd, method, params, fds, n_fds, NULL, error);
 }
 
 /* A call without parameters or result, to a domain that must be active. */

@@ -56,6 +56,7 @@ const vctl_command *vctl_command_at(guint index); /* NULL after the last */
 /* Tables, each ended by a row without a name. */
 extern const vctl_command vctl_domain_commands[];
 extern const vctl_command vctl_metadata_commands[];
+extern const vctl_command vctl_device_commands[];
 extern const vctl_command vctl_info_commands[];
 extern const vctl_command vctl_run_commands[];
 extern const vctl_command vctl_console_commands[];

@@ -11,7 +11,9 @@
 
 #include "base/error.h"
 #include "driver/native.h"
+#include "driver/setup_devices.h"
 #include "visor-vmm/vmm_main.h"
+#include "xml/device.h"
 #include "xml/domain.h"
 
 /* The runtime, or NULL with STATE while it is being built or taken down. */
@@ -248,20 +250,79 @@ static vsr_json *method_metadata(void *opaque, vsr_rpc_peer *peer,
     return ok ? vsr_json_new_object() : NULL;
 }
 
+/* The device that a call is about, or NULL. */
+static vsr_device_conf *device_of(const vsr_json *params, GError **error)
+{
+    const char *xml = NULL;
+
+    if (!vsr_json_get_string(params, "device", &xml)) {
+        (void)vsr_fail(error, VISOR_ERR_PROTOCOL, "No device is named");
+        return NULL;
+    }
+    return vsr_device_xml_parse(xml, strlen(xml), error);
+}
+
+static vsr_json *method_attach(void *opaque, vsr_rpc_peer *peer,
+                               const vsr_json *params, int *fd_out,
+                               GError **error)
+{
+    vsr_vmm *vmm = vmm_of(opaque, error);
+    g_autoptr(vsr_device_conf) device = device_of(params, error);
+    vsr_device_resource *resource;
+
+    if (vmm == NULL || device == NULL)
+        return NULL;
+    resource = vsr_device_resource_from_json(vsr_rpc_peer_message(peer),
+                                             vsr_json_get(params, "resource"));
+    if (resource == NULL || resource->kind != device->kind) {
+        vsr_device_resource_free(resource);
+        (void)vsr_fail(error, VISOR_ERR_PROTOCOL,
+                       "What came with the device makes no sense");
+        return NULL;
+    }
+    if (!vsr_vmm_attach(vmm, device, resource, error))
+        return NULL;
+    return vsr_json_new_object();
+}
+
+static vsr_json *is_there(vsr_vmm *vmm, const vsr_device_conf *device)
+{
+    vsr_json *result = vsr_json_new_object();
+
+    vsr_json_set_bool(result, "is_there", vsr_vmm_has_device(vmm, device));
+    return result;
+}
+
+static vsr_json *method_detach(void *opaque, vsr_rpc_peer *peer,
+                               const vsr_json *params, int *fd_out,
+                               GError **error)
+{
+    vsr_vmm *vmm = vmm_of(opaque, error);
+    g_autoptr(vsr_device_conf) device = device_of(params, error);
+
+    if (vmm == NULL || device == NULL || !vsr_vmm_detach(vmm, device, error))
+        return NULL;
+    return is_there(vmm, device);
+}
+
+static vsr_json *method_has_device(void *opaque, vsr_rpc_peer *peer,
+                                   const vsr_json *params, int *fd_out,
+                                   GError **error)
+{
+    vsr_vmm *vmm = vmm_of(opaque, error);
+    g_autoptr(vsr_device_conf) device = device_of(params, error);
+
+    return vmm == NULL || device == NULL ? NULL : is_there(vmm, device);
+}
+
 const vsr_rpc_method vmm_methods[] = {
-    { "hello", method_hello },
-    { "state", method_state },
-    { "suspend", method_suspend },
-    { "resume", method_resume },
-    { "reset", method_reset },
-    { "shutdown", method_shutdown },
-    { "reboot", method_reboot },
-    { "destroy", method_destroy },
-    { "subscribe", method_subscribe },
-    { "info", method_info },
-    { "stats", method_stats },
-    { "xml", method_xml },
-    { "console", method_console },
-    { "metadata", method_metadata },
-    { NULL, NULL },
+    { "hello", method_hello },           { "state", method_state },
+    { "suspend", method_suspend },       { "resume", method_resume },
+    { "reset", method_reset },           { "shutdown", method_shutdown },
+    { "reboot", method_reboot },         { "destroy", method_destroy },
+    { "subscribe", method_subscribe },   { "info", method_info },
+    { "stats", method_stats },           { "xml", method_xml },
+    { "console", method_console },       { "metadata", method_metadata },
+    { "attach", method_attach },         { "detach", method_detach },
+    { "has_device", method_has_device }, { NULL, NULL },
 };
