@@ -36,8 +36,6 @@ typedef struct {
     bool no_merge;       /* the host must not share equal pages (KSM) */
     uint64_t total;      /* bytes of all of the machine's RAM, for checks that
                             look at the whole; 0: this region */
-    gint *cancel;        /* atomic, outlives the vsr_mem; not 0: stop touching,
-                            the call fails with CANCELLED. NULL: never */
 } vsr_mem_options;
 
 /* max_slots: how many regions the engine takes, for messages; 0: unknown. */

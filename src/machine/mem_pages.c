@@ -265,14 +265,11 @@ static void *touch_thread(void *opaque)
 
     while (g_atomic_int_get(&t->error) == 0) {
         uint64_t at = (uint64_t)g_atomic_int_add(&t->next, 1) * chunk;
-        int err = 0;
+        int err;
 
         if (at >= t->len)
             break;
-        if (pages->options->cancel && g_atomic_int_get(pages->options->cancel))
-            err = ECANCELED;
-        else
-            err = touch_chunk(pages, at, MIN(chunk, t->len - at));
+        err = touch_chunk(pages, at, MIN(chunk, t->len - at));
         if (err != 0)
             (void)g_atomic_int_compare_and_exchange(&t->error, 0, err);
     }
@@ -316,9 +313,6 @@ static uint64_t host_available(void)
 
 static bool touch_failed(const mem_pages *pages, int err, GError **error)
 {
-    if (err == ECANCELED)
-        return vsr_fail(error, VISOR_ERR_CANCELLED,
-                        "Memory '%s': allocation was cancelled", pages->name);
     if (pages->options->page_bytes && (err == EFAULT || err == ENOMEM))
         return pool_is_short(pages, error);
     return vsr_fail_errno(error, err == EFAULT ? ENOMEM : err,

@@ -33,7 +33,7 @@ bool mem_pages_grow(const char *name, const vsr_mem_options *options, int fd,
  * the host can map both alike. */
 bool mem_pages_map(mem_pages *pages, GError **error);
 void mem_pages_unmap(mem_pages *pages); /* never mapped: a no-op */
-/* Touches and locks as the options say. CANCELLED: options->cancel. */
+/* Touches and locks as the options say. */
 bool mem_pages_populate(const mem_pages *pages, GError **error);
 /* Back to zeros; what was to be in memory beforehand stays there. 0 or -errno.
  */

@@ -207,7 +207,7 @@ vsr_cpuid *vmm_make_cpuid(vsr_vmm *vmm, const vsr_engine_caps *caps,
 }
 
 /* Huge pages are shared unless somebody says otherwise: that costs nothing. */
-vsr_mem_options vmm_memory_options(vsr_vmm *vmm)
+vsr_mem_options vmm_memory_options(const vsr_vmm *vmm)
 {
     const vsr_domain_conf *conf = vmm->conf;
     bool is_private = conf->backing.source == VSR_SOURCE_ANONYMOUS ||
@@ -225,6 +225,5 @@ vsr_mem_options vmm_memory_options(vsr_vmm *vmm)
         .locked = conf->backing.locked,
         .lock_on_touch = conf->backing.allocation == VSR_ALLOCATION_ONDEMAND,
         .no_merge = conf->backing.nosharepages,
-        .cancel = &vmm->hurry,
     };
 }

@@ -75,7 +75,7 @@ bool vmm_check_engine(const vsr_vmm *vmm, const vsr_engine_caps *caps,
 /* What the guest sees of its processor; owned by the caller. */
 vsr_cpuid *vmm_make_cpuid(vsr_vmm *vmm, const vsr_engine_caps *caps,
                           GError **error);
-vsr_mem_options vmm_memory_options(vsr_vmm *vmm);
+vsr_mem_options vmm_memory_options(const vsr_vmm *vmm);
 /* chips.c: interrupt chips and timers the engine lacks; devices of the board. */
 bool vmm_add_chips(vsr_vmm *vmm, GError **error);
 bool vmm_add_devices(vsr_vmm *vmm, GError **error);

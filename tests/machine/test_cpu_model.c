@@ -321,6 +321,21 @@ static void all_that_is_missing_is_named_at_once(void **state)
                    "'aes' (required)");
 }
 
+/* An engine with AVX and no XSAVE, say. */
+static void what_an_engine_cannot_really_do_does_not_count(void **state)
+{
+    static const char *const no_xsave[] = { "xsave", NULL };
+    const vsr_cpu_feature avx = { "avx", VSR_FEATURE_REQUIRE };
+    const vsr_cpu_model v3 = { .model = "x86-64-v3" };
+    const vsr_cpu_model wish = { .features = &avx, .n_features = 1 };
+    const vsr_cpuid supported = engine(no_xsave);
+
+    assert_false(has(&supported, "avx2"));
+    assert_refused(&v3, 1, no_xsave, VISOR_ERR_NO_SUPPORT, "'avx2'");
+    assert_refused(&wish, 1, no_xsave, VISOR_ERR_NO_SUPPORT,
+                   "'avx' (required)");
+}
+
 static void nested_virtualization_is_off_unless_asked_for(void **state)
 {
     static const char *const no_svm[] = { "svm", NULL };
@@ -508,6 +523,7 @@ int main(void)
         cmocka_unit_test(a_foreign_vendor_needs_an_engine_that_can_play_it),
         cmocka_unit_test(a_vendor_can_be_insisted_on),
         cmocka_unit_test(all_that_is_missing_is_named_at_once),
+        cmocka_unit_test(what_an_engine_cannot_really_do_does_not_count),
         cmocka_unit_test(nested_virtualization_is_off_unless_asked_for),
         cmocka_unit_test(minimum_keeps_what_else_there_is),
         cmocka_unit_test(host_model_has_only_what_has_a_name),

@@ -136,15 +136,6 @@ static void shared_memory_can_be_there_from_the_start(void **state)
     assert_int_equal(pages_there(host, 3 * VSR_MIB), 3 * VSR_MIB / 4096);
 }
 
-static void allocation_can_be_cancelled(void **state)
-{
-    gint cancel = 1;
-    const vsr_mem_options options = { .prealloc = true, .cancel = &cancel };
-
-    assert_refused(mem_of(state), 0, 4 * VSR_MIB, &options, VISOR_ERR_CANCELLED,
-                   "cancelled");
-}
-
 static void more_than_the_host_has_left_is_not_touched(void **state)
 {
     /* The whole counts, though this piece alone would do. */
@@ -307,7 +298,6 @@ int main(void)
         TEST(addresses_agree_within_a_huge_page),
         TEST(memory_can_be_there_from_the_start),
         TEST(shared_memory_can_be_there_from_the_start),
-        TEST(allocation_can_be_cancelled),
         TEST(more_than_the_host_has_left_is_not_touched),
         TEST(locked_memory_is_there_and_stays),
         TEST(memory_can_be_locked_as_it_is_touched),

@@ -60,6 +60,7 @@ static bool word_is_msr(const vsr_feature_word *word)
     return word->reg == VSR_ARCH_CAP_LOW || word->reg == VSR_ARCH_CAP_HIGH;
 }
 
+/* Some hosts show what cannot be without something they do not show. */
 static vsr_feature_set read_features(const vsr_cpuid *rows)
 {
     vsr_feature_set set = { 0 };
@@ -77,6 +78,7 @@ static vsr_feature_set read_features(const vsr_cpuid *rows)
             set.bits[i] = *row_reg(&copy, w->reg);
         }
     }
+    vsr_feature_close(&set);
     return set;
 }
 
