@@ -15,8 +15,8 @@ from support import ENGINE, SLOW, VCTL, Terminal, VctlTest, domain_xml
 PROBE = os.environ["PROBE"]
 # Each costs a lab some ten seconds.
 SEEDS = 5 if SLOW == 1 else 2
-# No promise, but what even a crowded machine keeps; the figures are printed.
-DESTROY_S = 3 * SLOW
+# No promise: only that it ends at all. The figures are printed.
+DESTROY_S = 20 * SLOW
 RUN_S = 0.5 if SLOW == 1 else 1
 
 
