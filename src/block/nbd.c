@@ -21,11 +21,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <libnbd.h>
-
 #include "base/error.h"
 #include "base/fd.h"
 #include "block/aio.h"
+#include "block/nbd_lib.h"
 
 enum {
     CONNECT_S = 10,
@@ -47,6 +46,7 @@ typedef struct call {
 } call;
 
 struct blk_nbd {
+    blk_nbd_lib lib;
     struct nbd_handle *handle;
     vsr_loop *loop; /* NULL: only blk_nbd_run, on one thread */
     vsr_loop_fd *watch;
@@ -177,20 +177,22 @@ static int64_t send_command(call *c, vsr_block_op op, void *data, uint64_t len,
 {
     nbd_completion_callback done = { .callback = on_completion,
                                      .user_data = c };
-    struct nbd_handle *h = c->nbd->handle;
+    const blk_nbd *nbd = c->nbd;
+    struct nbd_handle *h = nbd->handle;
 
     switch (op) {
     case VSR_BLOCK_READ:
-        return nbd_aio_pread(h, data, (size_t)len, offset, done, 0);
+        return nbd->lib.aio_pread(h, data, (size_t)len, offset, done, 0);
     case VSR_BLOCK_WRITE:
-        return nbd_aio_pwrite(h, data, (size_t)len, offset, done, 0);
+        return nbd->lib.aio_pwrite(h, data, (size_t)len, offset, done, 0);
     case VSR_BLOCK_FLUSH:
-        return nbd_aio_flush(h, done, 0);
+        return nbd->lib.aio_flush(h, done, 0);
     case VSR_BLOCK_DISCARD:
-        return nbd_aio_trim(h, len, offset, done, 0);
+        return nbd->lib.aio_trim(h, len, offset, done, 0);
     case VSR_BLOCK_WRITE_ZEROES:
-        return nbd_aio_zero(h, len, offset, done,
-                            c->io->may_unmap ? 0 : LIBNBD_CMD_FLAG_NO_HOLE);
+        return nbd->lib.aio_zero(h, len, offset, done,
+                                 c->io->may_unmap ? 0
+                                                  : LIBNBD_CMD_FLAG_NO_HOLE);
     case VSR_BLOCK_OPS:
     default:
         return -1;
@@ -281,7 +283,7 @@ static void start(call *c, vsr_block_op op, const struct iovec *iov,
 
 static uint32_t wanted_events(const blk_nbd *nbd)
 {
-    unsigned direction = nbd_aio_get_direction(nbd->handle);
+    unsigned direction = nbd->lib.aio_get_direction(nbd->handle);
 
     return ((direction & LIBNBD_AIO_DIRECTION_READ) != 0 ? EPOLLIN : 0) |
            ((direction & LIBNBD_AIO_DIRECTION_WRITE) != 0 ? EPOLLOUT : 0);
@@ -339,9 +341,9 @@ static void on_event(int fd, uint32_t events, void *opaque)
 
     if ((nbd->watched & EPOLLIN) != 0 &&
         (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
-        (void)nbd_aio_notify_read(nbd->handle);
+        (void)nbd->lib.aio_notify_read(nbd->handle);
     else if ((nbd->watched & EPOLLOUT) != 0)
-        (void)nbd_aio_notify_write(nbd->handle);
+        (void)nbd->lib.aio_notify_write(nbd->handle);
     drain(nbd, true);
 }
 
@@ -404,7 +406,7 @@ int blk_nbd_run(blk_io *io)
         g_mutex_unlock(&s.lock);
     } else {
         sync_submit(&s);
-        while (!s.is_done && nbd_poll(nbd->handle, -1) >= 0)
+        while (!s.is_done && nbd->lib.poll(nbd->handle, -1) >= 0)
             drain(nbd, true);
         drain(nbd, true);
         if (!s.is_done) /* the connection is gone, and with it the command */
@@ -422,12 +424,12 @@ static bool handshake(blk_nbd *nbd, int fd, const char *name,
 {
     struct nbd_handle *h = nbd->handle;
 
-    if (nbd_set_export_name(h, export != NULL ? export : "") < 0 ||
-        nbd_aio_connect_socket(h, fd) < 0)
+    if (nbd->lib.set_export_name(h, export != NULL ? export : "") < 0 ||
+        nbd->lib.aio_connect_socket(h, fd) < 0)
         return vsr_fail(error, VISOR_ERR_SYSTEM, "Cannot use '%s': %s", name,
-                        nbd_get_error());
-    while (nbd_aio_is_connecting(h)) {
-        int rc = nbd_poll(h, HANDSHAKE_MS);
+                        nbd->lib.get_error());
+    while (nbd->lib.aio_is_connecting(h)) {
+        int rc = nbd->lib.poll(h, HANDSHAKE_MS);
 
         if (rc == 0)
             return vsr_fail(error, VISOR_ERR_TIMEOUT,
@@ -436,25 +438,25 @@ static bool handshake(blk_nbd *nbd, int fd, const char *name,
         if (rc < 0)
             break;
     }
-    if (!nbd_aio_is_ready(h))
+    if (!nbd->lib.aio_is_ready(h))
         return vsr_fail(error,
-                        nbd_get_errno() == ENOENT ? VISOR_ERR_NOT_FOUND
-                                                  : VISOR_ERR_PROTOCOL,
-                        "Cannot open '%s': %s", name, nbd_get_error());
+                        nbd->lib.get_errno() == ENOENT ? VISOR_ERR_NOT_FOUND
+                                                       : VISOR_ERR_PROTOCOL,
+                        "Cannot open '%s': %s", name, nbd->lib.get_error());
     return true;
 }
 
 static bool learn(blk_nbd *nbd, const char *name, bool readonly, GError **error)
 {
     struct nbd_handle *h = nbd->handle;
-    int64_t bytes = nbd_get_size(h);
-    int64_t least = nbd_get_block_size(h, LIBNBD_SIZE_MINIMUM);
-    int64_t most = nbd_get_block_size(h, LIBNBD_SIZE_MAXIMUM);
+    int64_t bytes = nbd->lib.get_size(h);
+    int64_t least = nbd->lib.get_block_size(h, LIBNBD_SIZE_MINIMUM);
+    int64_t most = nbd->lib.get_block_size(h, LIBNBD_SIZE_MAXIMUM);
 
     if (bytes < 0)
         return vsr_fail(error, VISOR_ERR_PROTOCOL, "'%s' has no size: %s", name,
-                        nbd_get_error());
-    if (!readonly && nbd_is_read_only(h) > 0)
+                        nbd->lib.get_error());
+    if (!readonly && nbd->lib.is_read_only(h) > 0)
         return vsr_fail(error, VISOR_ERR_ACCESS,
                         "'%s' is read-only at its server", name);
     if (least > SECTOR)
@@ -466,16 +468,16 @@ static bool learn(blk_nbd *nbd, const char *name, bool readonly, GError **error)
     nbd->command_max =
         most >= SECTOR ? (size_t)MIN(most, COMMAND_MAX) : COMMAND_MAX;
     nbd->command_max &= ~(size_t)(SECTOR - 1);
-    nbd->can_flush = nbd_can_flush(h) > 0;
-    nbd->can_trim = nbd_can_trim(h) > 0;
-    nbd->can_zero = nbd_can_zero(h) > 0;
+    nbd->can_flush = nbd->lib.can_flush(h) > 0;
+    nbd->can_trim = nbd->lib.can_trim(h) > 0;
+    nbd->can_zero = nbd->lib.can_zero(h) > 0;
     return true;
 }
 
 static bool watch(blk_nbd *nbd, GError **error)
 {
     nbd->watched = wanted_events(nbd);
-    nbd->watch = vsr_loop_fd_add(nbd->loop, nbd_aio_get_fd(nbd->handle),
+    nbd->watch = vsr_loop_fd_add(nbd->loop, nbd->lib.aio_get_fd(nbd->handle),
                                  nbd->watched, on_event, nbd, error);
     return nbd->watch != NULL;
 }
@@ -486,11 +488,16 @@ blk_nbd *blk_nbd_open(int fd, const char *name, const char *export,
     blk_nbd *nbd = g_new0(blk_nbd, 1);
 
     nbd->loop = loop;
-    nbd->handle = nbd_create();
+    if (!blk_nbd_lib_load(&nbd->lib, error)) {
+        vsr_close(fd);
+        g_clear_pointer(&nbd, blk_nbd_close);
+        return NULL;
+    }
+    nbd->handle = nbd->lib.create();
     if (nbd->handle == NULL) {
         vsr_close(fd);
         vsr_fail(error, VISOR_ERR_RESOURCE, "Cannot use '%s': %s", name,
-                 nbd_get_error());
+                 nbd->lib.get_error());
         g_clear_pointer(&nbd, blk_nbd_close);
     } else if (!handshake(nbd, fd, name, export, error) ||
                !learn(nbd, name, readonly, error) ||
@@ -506,9 +513,9 @@ void blk_nbd_close(blk_nbd *nbd)
         return;
     vsr_loop_fd_remove(nbd->watch);
     if (nbd->handle != NULL) {
-        if (nbd_aio_is_ready(nbd->handle) > 0)
-            (void)nbd_aio_disconnect(nbd->handle, 0);
-        nbd_close(nbd->handle);
+        if (nbd->lib.aio_is_ready(nbd->handle) > 0)
+            (void)nbd->lib.aio_disconnect(nbd->handle, 0);
+        nbd->lib.close(nbd->handle);
     }
     while (nbd->spare != NULL) {
         call *c = nbd->spare;

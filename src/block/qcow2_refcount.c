@@ -161,13 +161,28 @@ static bool has_block(const qcow2_image *image, uint64_t cluster)
     return index < image->reftable_entries && image->reftable[index] != 0;
 }
 
+/* Moves *cluster to the first one in its page that is free, or to the next
+ * page. */
+static bool find_in_page(const qcow2_image *image, const qcow2_page *page,
+                         uint64_t bit, uint64_t *cluster)
+{
+    uint32_t order = image->header.refcount_order;
+    uint64_t end = UINT64_C(8) << image->page_bits;
+
+    for (; bit < end; bit += UINT64_C(1) << order, (*cluster)++)
+        if (count_get(qcow2_page_data(page), bit, order) == 0)
+            return true;
+    return false;
+}
+
 /* The first cluster from the hint on that is free and has a count to set. */
 static int find_free(qcow2_image *image, uint64_t *out)
 {
     uint64_t c = image->free_hint;
 
-    for (;; c++) {
-        uint64_t count;
+    for (;;) {
+        qcow2_page *page;
+        uint64_t bit;
         int rc;
 
         if (c >= cluster_limit(image))
@@ -177,12 +192,14 @@ static int find_free(qcow2_image *image, uint64_t *out)
             if (rc < 0)
                 return rc;
         }
-        rc = qcow2_refcount_get(image, c, &count);
-        if (rc < 0)
-            return rc;
-        if (count == 0)
+        rc = count_page(image, c, &page, &bit);
+        if (rc < 0 || page == NULL)
+            return rc < 0 ? rc : -EIO;
+        if (find_in_page(image, page, bit, &c))
             break;
     }
+    if (c >= cluster_limit(image))
+        return -ENOSPC;
     *out = c;
     return 0;
 }

@@ -269,13 +269,50 @@ static void a_server_that_dies_is_an_error(void **state)
     disk_close(d);
 }
 
+/* Tables are in memory, clusters half written: errors, and no more. */
+static void a_qcow2_whose_server_dies_is_an_error(void **state)
+{
+    fixture *f = *state;
+    g_autofree uint8_t *data = g_malloc0(1 << 20);
+    g_autofree char *text = NULL;
+    disk *d;
+    int rc;
+
+    if (!can_run())
+        skip();
+    assert_int_equal(run(NULL,
+                         "rm '%s' && qemu-img create -q -f qcow2 '%s' %d && "
+                         "truncate -s %d '%s'",
+                         f->image, f->image, SIZE, 4 * SIZE, f->image),
+                     0);
+    start_unix(f, "--cache=writeback");
+    d = open_nbd(f, VSR_BLOCK_QCOW2, false, "disk", NULL);
+    assert_non_null(d);
+    assert_int_equal(disk_write(d, 0, data, 1 << 20), 0);
+    assert_int_equal(disk_flush(d), 0);
+    assert_int_equal(disk_write(d, 1 << 20, data, 1 << 20), 0);
+    stop(f);
+    assert_int_equal(disk_read(d, 0, data, 4096), -EIO);
+    assert_int_equal(disk_read(d, 4 << 20, data, 4096), 0); /* never written */
+    assert_int_equal(disk_write(d, 0, data, 1 << 20), -EIO);
+    assert_int_equal(disk_write(d, 5 << 20, data, 1 << 20), -EIO);
+    assert_int_equal(disk_flush(d), -EIO);
+    disk_close(d);
+    rc = run(&text, "qemu-img check -f qcow2 '%s' 2>&1", f->image);
+    if (rc != 0 && rc != 3)
+        fail_msg("%s", text);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(a_unix_socket_is_a_disk),        T(a_tcp_port_is_a_disk),
-        T(qcow2_may_be_behind_it),         T(what_cannot_be_opened_says_why),
+        T(a_unix_socket_is_a_disk),
+        T(a_tcp_port_is_a_disk),
+        T(qcow2_may_be_behind_it),
+        T(what_cannot_be_opened_says_why),
         T(a_server_that_dies_is_an_error),
+        T(a_qcow2_whose_server_dies_is_an_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

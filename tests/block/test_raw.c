@@ -122,6 +122,10 @@ static void a_block_device_is_a_disk(void **state)
     model_init(&m, SIZE, 99);
     model_run(&m, d, 40);
     model_compare(&m, d);
+    /* A device that has errors. */
+    assert_int_equal(truncate(path, SIZE / 2), 0);
+    assert_int_equal(disk_read(d, 0, m.bytes, 4096), 0);
+    assert_int_equal(disk_read(d, SIZE - 4096, m.bytes, 4096), -EIO);
     disk_close(d);
     model_fini(&m);
     assert_int_equal(run(NULL, "losetup -d '%s'", device), 0);
