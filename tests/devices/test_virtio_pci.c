@@ -261,6 +261,49 @@ static void fields_of_any_width(void **state)
     assert_true(driver_enabled(d, 0));
 }
 
+/* --- a guest that runs while the device comes and goes ------------------------------------ */
+
+typedef struct {
+    driver *d;
+    gint stop; /* atomic */
+} mover;
+
+static void *keep_moving(void *opaque)
+{
+    mover *m = opaque;
+    uint64_t at = VSR_ECAM_BASE + ((uint64_t)m->d->devfn << 12);
+
+    for (uint32_t i = 0; !g_atomic_int_get(&m->stop); i++) {
+        uint64_t bar = 0xc8000000 + (uint64_t)(i % 4) * 0x10000;
+
+        wr(m->d, at + VSR_PCI_BAR0, 4, bar);
+        wr(m->d, at + VSR_PCI_COMMAND, 2, 6);
+        wr(m->d, bar + 20, 1, i % 16);
+        wr(m->d, bar + 0x3000, 2, 0);
+        (void)rd(m->d, bar + 16, 8);
+    }
+    return NULL;
+}
+
+static void it_comes_and_goes_while_its_bar_moves(void **state)
+{
+    driver *d = *state;
+    const vsr_virtio_params params = driver_params(d);
+    mover m = { .d = d };
+    GThread *thread = g_thread_new("mover", keep_moving, &m);
+
+    for (unsigned i = 0; i < 200; i++) {
+        g_usleep(100);
+        vsr_device_free(&d->device->device);
+        assert_int_equal(d->machine->vm->n_doorbells, 0);
+        d->device = (vsr_virtio *)(void *)vsr_device_new(d->machine, &toy_class,
+                                                         "dut", &params, NULL);
+        assert_non_null(d->device);
+    }
+    g_atomic_int_set(&m.stop, 1);
+    g_thread_join(thread);
+}
+
 int main(void)
 {
 #define PCI(name)  cmocka_unit_test_setup_teardown(name, setup_pci, teardown)
@@ -274,6 +317,7 @@ int main(void)
         PCI(doorbells_follow_the_bar),
         PCI(the_access_capability_reaches_all_of_the_bar),
         PCI(fields_of_any_width),
+        PCI(it_comes_and_goes_while_its_bar_moves),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

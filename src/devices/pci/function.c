@@ -56,6 +56,7 @@ bool vsr_pci_function_init(vsr_pci_function *f, vsr_device *device,
                              .host = host,
                              .devfn = devfn,
                              .name = device->class->name,
+                             .hidden = true,
                              .free_at = FIRST_CAPABILITY };
     put16(f->config + VSR_PCI_VENDOR, ids->vendor);
     put16(f->config + VSR_PCI_DEVICE, ids->device);
@@ -208,11 +209,12 @@ void vsr_pci_function_fini(vsr_pci_function *f)
 
     if (!f->host)
         return;
+    /* First: a guest that runs could map a BAR once more. */
+    vsr_pci_host_remove(f->host, f);
     vsr_pci_host_lock(f->host);
     for (i = 0; i < VSR_PCI_BARS; i++)
         bar_unmap(f, i);
     vsr_pci_host_unlock(f->host);
-    vsr_pci_host_remove(f->host, f);
     f->host = NULL;
 }
 
@@ -226,6 +228,7 @@ void vsr_pci_function_reset(vsr_pci_function *f)
     for (i = 0; i < VSR_PCI_BARS; i++)
         bar_unmap(f, i);
     memcpy(f->config, f->power_on, sizeof(f->power_on));
+    f->hidden = false;
     vsr_pci_host_unlock(f->host);
     f->intx_level = false;
     if (f->config[VSR_PCI_INTERRUPT_PIN])

@@ -77,6 +77,7 @@ struct vsr_pci_function {
     vsr_pci_host *host;
     const char *name;
     uint8_t devfn;
+    bool hidden; /* the bridge's lock */
     uint8_t config[VSR_PCI_CONFIG_LEN];
     uint8_t power_on[VSR_PCI_HEADER_LEN]; /* what reset restores */
     uint8_t writable[VSR_PCI_HEADER_LEN]; /* bits the guest may write */
@@ -96,7 +97,8 @@ struct vsr_pci_function {
                   uint64_t addr);
 };
 
-/* Puts it on the bus. EXISTS when devfn is taken. */
+/* Puts it on the bus. EXISTS when devfn is taken. Nobody sees it before its first
+ * reset, so a guest that runs finds it whole. */
 bool vsr_pci_function_init(vsr_pci_function *function, vsr_device *device,
                            vsr_pci_host *host, uint8_t devfn,
                            const vsr_pci_ids *ids, GError **error);

@@ -118,7 +118,7 @@ static void config_access(vsr_pci_host *host, uint32_t bus, uint8_t devfn,
 
     if (!io->is_write)
         io->data = UINT64_MAX >> (64 - 8 * io->size);
-    if (!f)
+    if (!f || f->hidden)
         return;
     if (io->is_write) {
         for (done = 0; done < io->size; done += size) {
