@@ -7,7 +7,7 @@
  * once, and nothing waits for it any more. EIO is a link that is down.
  *
  * Spec:    Linux, Documentation/networking/tuntap.rst.
- * Threads: the net's loop; set_offloads: any.
+ * Threads: the net's loop.
  */
 #include "net/net_state.h"
 

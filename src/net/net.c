@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "base/error.h"
+#include "base/fd.h"
 #include "base/log.h"
 
 /* --- what is wanted of the kind -------------------------------------------------- */
@@ -336,6 +337,7 @@ static void nothing(void *opaque)
 
 static void forget(vsr_net *net)
 {
+    vsr_close(net->hold_fd);
     g_free(net->name);
     g_free(net);
 }
@@ -352,6 +354,7 @@ vsr_net *vsr_net_new(vsr_net_source *source, const vsr_net_events *events,
     net->opaque = opaque;
     net->name = g_strdup(source->name);
     net->mtu = source->mtu != 0 ? source->mtu : 1500;
+    net->hold_fd = -1;
     net->queues = CLAMP(source->n, 1, (uint32_t)VSR_NET_QUEUES_MAX);
     net->active = 1;
     net->up = true;
@@ -364,6 +367,7 @@ vsr_net *vsr_net_new(vsr_net_source *source, const vsr_net_events *events,
         forget(net);
         return NULL;
     }
+    net->hold_fd = vsr_steal_fd(&source->hold_fd);
     return net;
 }
 

@@ -74,7 +74,7 @@ typedef struct {
     char *name; /* the link's, for messages and stats; NULL for USER */
     uint32_t n; /* queues: as many descriptors, but for USER and NULL */
     int fd[VSR_NET_QUEUES_MAX]; /* owned */
-    int hold_fd; /* owned, or -1: MACVTAP's link lives as long as it is open */
+    int hold_fd; /* owned, or -1: MACVTAP's link lives as long as this is open */
     uint32_t mtu;
     GArray *forwards;     /* USER; owned */
     bool vnet_hdr;        /* frames have a virtio-net header before them */
@@ -131,7 +131,6 @@ void vsr_net_free(vsr_net *net); /* NULL is a no-op */
 /* VSR_NET_OFFLOAD_* that it can take from and give to a guest. 0: frames are
  * whole and their checksums done; the header is all zero. */
 uint32_t vsr_net_offloads(const vsr_net *net);
-/* Any thread. */
 void vsr_net_set_offloads(vsr_net *net, uint32_t offloads);
 uint32_t vsr_net_mtu(const vsr_net *net);
 uint32_t vsr_net_queues(const vsr_net *net);

@@ -2,7 +2,7 @@
 /*
  * net_state.h: a vsr_net inside, and what a kind of network has to do.
  *
- * Threads: ops on the net's loop, but for set_offloads.
+ * Threads: ops on the net's loop.
  */
 #ifndef VSR_NET_NET_STATE_H
 #define VSR_NET_NET_STATE_H
@@ -21,10 +21,9 @@ typedef struct {
                        uint32_t n);
     /* vsr_net_poke_readable() when there are frames, or no more of it. */
     void (*want)(vsr_net *net, uint32_t queue, bool on);
-    /* O: any thread */
-    void (*set_offloads)(vsr_net *net, uint32_t offloads);
-    void (*set_active)(vsr_net *net, uint32_t n); /* O */
-    void (*set_carrier)(vsr_net *net, bool up);   /* O */
+    void (*set_offloads)(vsr_net *net, uint32_t offloads); /* O */
+    void (*set_active)(vsr_net *net, uint32_t n);          /* O */
+    void (*set_carrier)(vsr_net *net, bool up);            /* O */
 } vsr_net_ops;
 
 extern const vsr_net_ops vsr_net_user_ops; /* user.c, or user_none.c */
@@ -37,6 +36,7 @@ struct vsr_net {
     const vsr_net_events *events;
     void *opaque;
     char *name;
+    int hold_fd; /* owned, or -1 */
     uint32_t mtu, queues, offloads;
     void *state; /* of ops */
     /* On the loop. */

@@ -24,6 +24,7 @@
 #include <asm/ioctls.h>
 #include <linux/filter.h>
 #include <linux/fs.h>
+#include <linux/if_tun.h>
 #include <linux/seccomp.h>
 
 #include "base/sandbox_kinds.h"
@@ -167,6 +168,10 @@ static const rule allowed[] = {
     { C | O, "ioctl", 1, { IS(1, BLKGETSIZE64) } },
     { C | O, "ioctl", 1, { IS(1, BLKDISCARD) } },
     { C | O, "ioctl", 1, { IS(1, BLKZEROOUT) } },
+    /* What a guest's driver may choose of its tap, and its cable. */
+    { O, "ioctl", 1, { IS(1, TUNSETOFFLOAD) } },
+    { O, "ioctl", 1, { IS(1, TUNSETQUEUE) } },
+    { O, "ioctl", 1, { IS(1, TUNSETCARRIER) } },
     /* Connections that devices hold. */
     { O, "accept4", 0, { { 0 } } },
     { O, "recvfrom", 0, { { 0 } } },

@@ -45,18 +45,12 @@ void net_update_config(virtio_net *n)
           (up ? LINK_UP : 0u) | (n->announcing ? ANNOUNCE : 0u));
 }
 
-void net_set_offloads(virtio_net *n, uint64_t guest)
+static uint32_t host_offloads(uint64_t guest)
 {
     const uint64_t uso =
         VSR_VIRTIO_NET_F_GUEST_USO4 | VSR_VIRTIO_NET_F_GUEST_USO6;
-    const uint64_t large =
-        uso | VSR_VIRTIO_NET_F_GUEST_TSO4 | VSR_VIRTIO_NET_F_GUEST_TSO6;
     uint32_t offloads = 0;
 
-    n->offloads = guest;
-    n->frame_max = VSR_NET_VNET_HDR_LEN +
-                   ((guest & large) != 0 ? (uint32_t)VSR_NET_FRAME_MAX
-                                         : ETHERNET + vsr_net_mtu(n->net));
     if ((guest & VSR_VIRTIO_NET_F_GUEST_CSUM) != 0)
         offloads |= VSR_NET_OFFLOAD_CSUM;
     if ((guest & VSR_VIRTIO_NET_F_GUEST_TSO4) != 0)
@@ -67,7 +61,24 @@ void net_set_offloads(virtio_net *n, uint64_t guest)
         offloads |= VSR_NET_OFFLOAD_ECN;
     if ((guest & uso) == uso)
         offloads |= VSR_NET_OFFLOAD_USO;
-    vsr_net_set_offloads(n->net, offloads);
+    return offloads;
+}
+
+void net_apply(virtio_net *n)
+{
+    const uint64_t large =
+        VSR_VIRTIO_NET_F_GUEST_TSO4 | VSR_VIRTIO_NET_F_GUEST_TSO6 |
+        VSR_VIRTIO_NET_F_GUEST_USO4 | VSR_VIRTIO_NET_F_GUEST_USO6;
+
+    if (n->is_applied)
+        return;
+    n->is_applied = true;
+    n->frame_max =
+        VSR_NET_VNET_HDR_LEN + ((n->offloads & large) != 0
+                                    ? (uint32_t)VSR_NET_FRAME_MAX
+                                    : ETHERNET + vsr_net_mtu(n->net));
+    vsr_net_set_offloads(n->net, host_offloads(n->offloads));
+    vsr_net_set_active(n->net, n->active);
 }
 
 /* Each feature with what it is nothing without (5.1.3.1). */
@@ -134,7 +145,8 @@ static void net_start(vsr_virtio *v)
     virtio_net *n = net_of(v);
 
     n->active = 1;
-    net_set_offloads(n, v->accepted & NET_GUEST_OFFLOADS);
+    n->offloads = v->accepted & NET_GUEST_OFFLOADS;
+    n->is_applied = false;
     /* Buffers may be there already, frames too. */
     vsr_virtio_kick(v, 0);
 }
@@ -158,7 +170,7 @@ static void net_kicked(vsr_virtio *v, uint32_t index)
 
     if (net_is_broken(n))
         return;
-    vsr_net_set_active(n->net, n->active);
+    net_apply(n);
     if (index == control_queue(n)) {
         if (vsr_virtio_has(v, VSR_VIRTIO_NET_F_CTRL_VQ))
             net_control(n, index);

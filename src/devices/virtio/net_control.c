@@ -169,7 +169,8 @@ static uint8_t set_pairs(virtio_net *n, uint8_t command)
     for (uint32_t i = pairs; i < n->active; i++)
         net_rx_release(n, i);
     n->active = pairs;
-    vsr_net_set_active(n->net, pairs);
+    n->is_applied = false;
+    net_apply(n);
     for (uint32_t i = 0; i < pairs; i++)
         vsr_virtio_kick(&n->base, 2 * i);
     return OK;
@@ -184,7 +185,9 @@ static uint8_t set_offloads(virtio_net *n, uint8_t command)
         !read_data(&n->chain, &offloads, sizeof(offloads)) ||
         (offloads & ~(uint64_t)(n->base.accepted & NET_GUEST_OFFLOADS)) != 0)
         return ERR;
-    net_set_offloads(n, offloads);
+    n->offloads = offloads;
+    n->is_applied = false;
+    net_apply(n);
     return OK;
 }
 

@@ -64,6 +64,7 @@ typedef struct {
     uint32_t pairs;     /* of queues */
     uint32_t active;    /* that the driver uses */
     uint64_t offloads;  /* VSR_VIRTIO_NET_F_GUEST_* in effect */
+    bool is_applied;    /* both of them, to the network */
     uint32_t frame_max; /* bytes of a frame to the guest, header and all */
     bool link_up;       /* the cable */
     bool lost;          /* what it is plugged into has gone */
@@ -87,8 +88,9 @@ static inline bool net_is_broken(const virtio_net *n)
 }
 
 void net_update_config(virtio_net *n);
-/* 5.1.6.5.6: offloads and with them the largest frame. Any thread. */
-void net_set_offloads(virtio_net *n, uint64_t guest_features);
+/* What the driver has chosen since the last time reaches the network: on the
+ * loop, since a vCPU's thread may not have the system calls for it. */
+void net_apply(virtio_net *n);
 
 void net_transmit(virtio_net *n, uint32_t pair);
 
