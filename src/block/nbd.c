@@ -398,7 +398,7 @@ int blk_nbd_run(blk_io *io)
     s.io.opaque = &s;
     g_mutex_init(&s.lock);
     g_cond_init(&s.cond);
-    if (nbd->loop != NULL) {
+    if (nbd->loop != NULL && !vsr_loop_is_current(nbd->loop)) {
         vsr_loop_call(nbd->loop, sync_submit, &s);
         g_mutex_lock(&s.lock);
         while (!s.is_done)
@@ -419,31 +419,37 @@ int blk_nbd_run(blk_io *io)
 
 /* --- life --- */
 
+static bool refused(const char *name, GError **error)
+{
+    return vsr_fail(error,
+                    nbd_get_errno() == ENOENT ? VISOR_ERR_NOT_FOUND
+                                              : VISOR_ERR_PROTOCOL,
+                    "Cannot open '%s': %s", name, nbd_get_error());
+}
+
 static bool handshake(blk_nbd *nbd, int fd, const char *name,
                       const char *export, GError **error)
 {
     struct nbd_handle *h = nbd->handle;
 
-    if (nbd->lib.set_export_name(h, export != NULL ? export : "") < 0 ||
-        nbd->lib.aio_connect_socket(h, fd) < 0)
-        return vsr_fail(error, VISOR_ERR_SYSTEM, "Cannot use '%s': %s", name,
-                        nbd->lib.get_error());
-    while (nbd->lib.aio_is_connecting(h)) {
-        int rc = nbd->lib.poll(h, HANDSHAKE_MS);
+    if (nbd_set_export_name(h, export != NULL ? export : "") < 0) {
+        vsr_close(fd);
+        return refused(name, error);
+    }
+    /* May go through the whole handshake already. */
+    if (nbd_aio_connect_socket(h, fd) < 0)
+        return refused(name, error);
+    while (nbd_aio_is_connecting(h) > 0) {
+        int rc = nbd_poll(h, HANDSHAKE_MS);
 
         if (rc == 0)
             return vsr_fail(error, VISOR_ERR_TIMEOUT,
                             "'%s' did not answer for %d ms", name,
                             HANDSHAKE_MS);
         if (rc < 0)
-            break;
+            return refused(name, error);
     }
-    if (!nbd->lib.aio_is_ready(h))
-        return vsr_fail(error,
-                        nbd->lib.get_errno() == ENOENT ? VISOR_ERR_NOT_FOUND
-                                                       : VISOR_ERR_PROTOCOL,
-                        "Cannot open '%s': %s", name, nbd->lib.get_error());
-    return true;
+    return nbd_aio_is_ready(h) > 0 || refused(name, error);
 }
 
 static bool learn(blk_nbd *nbd, const char *name, bool readonly, GError **error)
