@@ -176,6 +176,17 @@ static void on_state(void *opaque, vsr_state state, vsr_reason reason,
                        reason == VSR_REASON_EXIT ? status : -1, text);
 }
 
+static void on_device(void *opaque, const char *alias, bool is_there)
+{
+    vmm_process *p = opaque;
+
+    g_mutex_lock(&p->lock);
+    add_event(p, VISOR_EVENT_DEVICE,
+              is_there ? VISOR_DEVICE_ADDED : VISOR_DEVICE_REMOVED, 0, alias);
+    publish(p);
+    g_mutex_unlock(&p->lock);
+}
+
 static void on_rebooted(void *opaque)
 {
     vmm_process_reboot(opaque);
@@ -314,6 +325,7 @@ static bool build(vmm_process *p, GError **error)
     static const vsr_vmm_events events = {
         .state = on_state,
         .rebooted = on_rebooted,
+        .device = on_device,
     };
     const vsr_engine_ops *engine;
     vsr_vmm *vmm;
