@@ -80,10 +80,23 @@ static bool hand_over(vsr_session *session, vsr_rpc_client *client,
     return result != NULL;
 }
 
-static bool spawn_and_hand_over(vsr_conn *conn, vsr_setup *setup,
-                                GError **error)
+/* Until when a domain must have started. Memory that is to be there from the
+ * start takes its time: 64 MiB a second on crowded hosts. */
+static int64_t start_deadline(vsr_conn *conn, const vsr_domain_conf *conf)
 {
     int64_t deadline = vsr_session_deadline(conn);
+    int64_t touch_ns = (int64_t)conf->current_memory_kib * 16 * 1000;
+    bool is_touched = conf->backing.allocation == VSR_ALLOCATION_IMMEDIATE ||
+                      (conf->backing.locked &&
+                       conf->backing.allocation != VSR_ALLOCATION_ONDEMAND);
+
+    return is_touched && deadline < INT64_MAX - touch_ns ? deadline + touch_ns
+                                                         : deadline;
+}
+
+static bool spawn_and_hand_over(vsr_conn *conn, vsr_setup *setup,
+                                int64_t deadline, GError **error)
+{
     g_autofree char *path = vsr_spawn_find_vmm(conn->vmm_path, error);
     g_autoptr(vsr_rpc_client) client = NULL;
     int pair[2];
@@ -142,7 +155,7 @@ bool vsr_session_run(vsr_conn *conn, int folder_fd, const vsr_domain_conf *conf,
     setup.folder_fd = folder_fd;
     vsr_folder_mark_killed(folder_fd, false);
     setup.paused = (flags & VISOR_START_PAUSED) != 0;
-    ok = spawn_and_hand_over(conn, &setup, error);
+    ok = spawn_and_hand_over(conn, &setup, start_deadline(conn, conf), error);
     if (ok)
         vsr_vmm_resources_handed_over(&setup.res);
     vsr_vmm_resources_clear(&setup.res);
