@@ -96,6 +96,7 @@ static const rule allowed[] = {
     { ALL, "nanosleep", 0, { { 0 } } },
     { ALL, "timerfd_settime", 0, { { 0 } } },
     { ALL, "getrandom", 0, { { 0 } } },
+    { C | NETWORK, "getppid", 0, { { 0 } } }, /* libslirp's beginning */
     /* Threads for devices that come later have the filter of who starts them;
      * one that was started just before may not have got so far. Never a
      * process. */
@@ -328,12 +329,17 @@ static void refuse_paths(scmp_filter_ctx ctx, unsigned kind, unsigned extras)
         add(ctx, SCMP_ACT_ERRNO(EACCES), &refused[i]);
 }
 
-/* Its flags are in memory, where no filter sees them: libc knows another way. */
-static void refuse_clone3(scmp_filter_ctx ctx)
+/* What there is another way for: of clone3 the flags are in memory, where no
+ * filter sees them, and a new ring would do what no filter sees. */
+static void refuse_newer(scmp_filter_ctx ctx)
 {
-    const rule r = { 0, "clone3", 0, { { 0 } } };
+    static const rule newer[] = {
+        { 0, "clone3", 0, { { 0 } } },
+        { 0, "io_uring_setup", 0, { { 0 } } },
+    };
 
-    add(ctx, SCMP_ACT_ERRNO(ENOSYS), &r);
+    for (size_t i = 0; i < sizeof(newer) / sizeof(newer[0]); i++)
+        add(ctx, SCMP_ACT_ERRNO(ENOSYS), &newer[i]);
 }
 
 static void add_requests(scmp_filter_ctx ctx, unsigned kind)
@@ -370,7 +376,7 @@ static scmp_filter_ctx make(unsigned kind, int kvm, unsigned extras)
 #ifndef VSR_SANITIZERS
     refuse_paths(ctx, kind, extras);
     if (is_for(C, kind))
-        refuse_clone3(ctx);
+        refuse_newer(ctx);
 #endif
     if (kvm)
         add_requests(ctx, kind);
