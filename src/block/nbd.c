@@ -419,12 +419,12 @@ int blk_nbd_run(blk_io *io)
 
 /* --- life --- */
 
-static bool refused(const char *name, GError **error)
+static bool refused(const blk_nbd *nbd, const char *name, GError **error)
 {
     return vsr_fail(error,
-                    nbd_get_errno() == ENOENT ? VISOR_ERR_NOT_FOUND
-                                              : VISOR_ERR_PROTOCOL,
-                    "Cannot open '%s': %s", name, nbd_get_error());
+                    nbd->lib.get_errno() == ENOENT ? VISOR_ERR_NOT_FOUND
+                                                   : VISOR_ERR_PROTOCOL,
+                    "Cannot open '%s': %s", name, nbd->lib.get_error());
 }
 
 static bool handshake(blk_nbd *nbd, int fd, const char *name,
@@ -432,24 +432,24 @@ static bool handshake(blk_nbd *nbd, int fd, const char *name,
 {
     struct nbd_handle *h = nbd->handle;
 
-    if (nbd_set_export_name(h, export != NULL ? export : "") < 0) {
+    if (nbd->lib.set_export_name(h, export != NULL ? export : "") < 0) {
         vsr_close(fd);
-        return refused(name, error);
+        return refused(nbd, name, error);
     }
     /* May go through the whole handshake already. */
-    if (nbd_aio_connect_socket(h, fd) < 0)
-        return refused(name, error);
-    while (nbd_aio_is_connecting(h) > 0) {
-        int rc = nbd_poll(h, HANDSHAKE_MS);
+    if (nbd->lib.aio_connect_socket(h, fd) < 0)
+        return refused(nbd, name, error);
+    while (nbd->lib.aio_is_connecting(h) > 0) {
+        int rc = nbd->lib.poll(h, HANDSHAKE_MS);
 
         if (rc == 0)
             return vsr_fail(error, VISOR_ERR_TIMEOUT,
                             "'%s' did not answer for %d ms", name,
                             HANDSHAKE_MS);
         if (rc < 0)
-            return refused(name, error);
+            return refused(nbd, name, error);
     }
-    return nbd_aio_is_ready(h) > 0 || refused(name, error);
+    return nbd->lib.aio_is_ready(h) > 0 || refused(nbd, name, error);
 }
 
 static bool learn(blk_nbd *nbd, const char *name, bool readonly, GError **error)
