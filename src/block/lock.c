@@ -31,6 +31,8 @@ enum {
     WRITE = 1 << 1,
     RESIZE = 1 << 3,
     OWNER_TEXT = 96,
+    TRIES = 50,
+    TRY_US = 10000,
 };
 
 typedef struct {
@@ -80,7 +82,8 @@ static int check(int fd, uint32_t bits, int base)
 
 /* --- who has it: the kernel does not say, /proc may --- */
 
-static bool process_locks(const char *pid, const struct stat *image)
+/* By another descriptor than `own_fd`, which is ours. */
+static bool process_locks(const char *pid, const struct stat *image, int own_fd)
 {
     g_autofree char *folder = g_strdup_printf("/proc/%s/fd", pid);
     g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
@@ -93,8 +96,9 @@ static bool process_locks(const char *pid, const struct stat *image)
         g_autofree char *text = NULL;
         struct stat st;
 
-        if (stat(file, &st) == 0 && st.st_dev == image->st_dev &&
-            st.st_ino == image->st_ino && st.st_rdev == image->st_rdev &&
+        if (atoi(number) != own_fd && stat(file, &st) == 0 &&
+            st.st_dev == image->st_dev && st.st_ino == image->st_ino &&
+            st.st_rdev == image->st_rdev &&
             g_file_get_contents(info, &text, NULL, NULL) &&
             strstr(text, "OFDLCK") != NULL)
             return true;
@@ -102,7 +106,8 @@ static bool process_locks(const char *pid, const struct stat *image)
     return false;
 }
 
-static void find_owner(int fd, char *text, size_t size)
+/* False: nobody that we may look at. */
+static bool find_owner(int fd, char *text, size_t size)
 {
     g_autoptr(GDir) dir = g_dir_open("/proc", 0, NULL);
     g_autofree char *own = g_strdup_printf("%d", (int)getpid());
@@ -111,20 +116,38 @@ static void find_owner(int fd, char *text, size_t size)
 
     g_strlcpy(text, "another process", size);
     if (dir == NULL || fstat(fd, &image) < 0)
-        return;
+        return false;
     while ((pid = g_dir_read_name(dir)) != NULL) {
+        bool is_own = strcmp(pid, own) == 0;
         g_autofree char *path = NULL;
         g_autofree char *name = NULL;
 
-        if (!g_ascii_isdigit(pid[0]) || strcmp(pid, own) == 0 ||
-            !process_locks(pid, &image))
+        if (!g_ascii_isdigit(pid[0]) ||
+            !process_locks(pid, &image, is_own ? fd : -1))
             continue;
         path = g_strdup_printf("/proc/%s/comm", pid);
         (void)g_file_get_contents(path, &name, NULL, NULL);
         g_snprintf(text, size, "process %s (%s)", pid,
                    name != NULL ? g_strstrip(name) : "?");
-        return;
+        return true;
     }
+    return false;
+}
+
+static int try_lock(int fd, const lock_set *set)
+{
+    int rc = take(fd, set->used, USED_BASE);
+
+    if (rc == 0)
+        rc = take(fd, set->unshared, UNSHARED_BASE);
+    if (rc == 0)
+        rc = check(fd, set->used, UNSHARED_BASE);
+    return rc == 0 ? check(fd, set->unshared, USED_BASE) : rc;
+}
+
+static bool is_taken(int rc)
+{
+    return rc == -EBUSY || rc == -EAGAIN || rc == -EACCES;
 }
 
 bool blk_lock_take(int fd, const char *name, blk_lock_mode mode, GError **error)
@@ -132,18 +155,19 @@ bool blk_lock_take(int fd, const char *name, blk_lock_mode mode, GError **error)
     const lock_set *set = &sets[mode];
     bool writes = (set->used & WRITE) != 0;
     char owner[OWNER_TEXT];
-    int rc;
+    int rc = try_lock(fd, set);
 
-    rc = take(fd, set->used, USED_BASE);
-    if (rc == 0)
-        rc = take(fd, set->unshared, UNSHARED_BASE);
-    if (rc == 0)
-        rc = check(fd, set->used, UNSHARED_BASE);
-    if (rc == 0)
-        rc = check(fd, set->unshared, USED_BASE);
+    /* A process that was killed is gone before the kernel has closed what its
+     * io_uring uses. */
+    for (int i = 0; is_taken(rc) && i < TRIES; i++) {
+        if (find_owner(fd, owner, sizeof owner))
+            break;
+        g_usleep(TRY_US);
+        rc = try_lock(fd, set);
+    }
     if (rc == 0)
         return true;
-    if (rc != -EBUSY && rc != -EAGAIN && rc != -EACCES) {
+    if (!is_taken(rc)) {
         if (!writes || set->unshared == 0) {
             vsr_log(VSR_LOG_WARN, "'%s' is not locked: %s", name,
                     g_strerror(-rc));
@@ -151,7 +175,6 @@ bool blk_lock_take(int fd, const char *name, blk_lock_mode mode, GError **error)
         }
         return vsr_fail_errno(error, rc, "Cannot lock '%s' for writing", name);
     }
-    find_owner(fd, owner, sizeof owner);
     return vsr_fail(error, VISOR_ERR_BUSY, "'%s' is %s by %s", name,
                     writes ? "in use" : "being written", owner);
 }

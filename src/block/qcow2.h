@@ -4,8 +4,7 @@
  *
  * Changes wait in memory and reach the file in an order in which a crash at any
  * point costs at most unused clusters (qcow2_flush.c): data and reference counts
- * that grew, then L2 tables, then the L1 table, then reference counts that
- * shrank. A cluster that was freed is not used again before that.
+ * that grew, then L2 and L1 tables, then reference counts that shrank. A cluster that was freed is not used again before that.
  *
  * Threads: one thread at a time makes changes and may call everything here (the
  *          worker of qcow2_disk.c; before it starts and after it ended, the

@@ -6,8 +6,8 @@
  * in the file too. Between steps that rely on each other there is a flush, so
  * that it holds after a power cut as well:
  *
- *   counts that grew (data is written already) | L2 tables | L1 | counts that
- *   shrank, with the next flush.
+ *   data, counts that grew, new L2 tables as they were before | L2 and L1
+ *   entries | counts that shrank, with the next flush.
  *
  * Threads: the worker.
  */
@@ -49,8 +49,6 @@ static int write_tables(qcow2_image *image)
         rc = blk_file_flush(image->file);
     if (rc == 0 && l2)
         rc = qcow2_cache_write(image, QCOW2_PAGE_L2);
-    if (rc == 0 && l2 && l1)
-        rc = blk_file_flush(image->file);
     if (rc == 0 && l1)
         rc = write_l1(image);
     return rc;

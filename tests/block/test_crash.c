@@ -140,6 +140,19 @@ static void check_all(const char *path, slot *slots)
     disk_close(d);
 }
 
+/* The kernel lets go of it a little after the process. */
+static void wait_for_lock(const char *path)
+{
+    g_autofree char *copy = g_strdup(path);
+    vsr_block_location location = { .path = copy, .format = VSR_BLOCK_QCOW2 };
+    g_autoptr(GError) error = NULL;
+    vsr_block_source source;
+
+    if (!vsr_block_source_open(&source, &location, NULL, &error))
+        fail_msg("%s", error->message);
+    vsr_block_source_clear(&source);
+}
+
 static void killed_writers(const char *options)
 {
     char *dir = dir_new();
@@ -166,6 +179,7 @@ static void killed_writers(const char *options)
         assert_int_equal(kill(pid, SIGKILL), 0);
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_true(WIFSIGNALED(status));
+        wait_for_lock(path);
         rc = run(&text, "qemu-img check -f qcow2 '%s' 2>&1", path);
         if (rc != 0 && rc != 3) /* 3: leaks only */
             fail_msg("round %u: qemu-img check gives %d: %s", round, rc, text);
