@@ -235,8 +235,8 @@ static bool keep_folder(vsr_sandbox *sandbox, int *fd, GError **error)
 static bool keep_chardev(vsr_sandbox *sandbox, vsr_chardev_source *source,
                          GError **error)
 {
-    sandbox->writes_files |= source->kind == VSR_CHARDEV_FILE ||
-                             source->kind == VSR_CHARDEV_FD;
+    sandbox->writes_files |=
+        source->kind == VSR_CHARDEV_FILE || source->kind == VSR_CHARDEV_FD;
     return !source->is_listening ||
            keep_folder(sandbox, &source->dir_fd, error);
 }
@@ -253,6 +253,25 @@ static bool keep_device(vsr_sandbox *sandbox, vsr_device_resource *device,
     if (device->kind == VSR_DEVICE_FILESYSTEM)
         return keep_folder(sandbox, &device->fd, error);
     return keep_chardev(sandbox, &device->chardev, error);
+}
+
+bool vmm_process_keep_device(vmm_process *p, vsr_device_resource *device,
+                             GError **error)
+{
+    vsr_sandbox wanted = p->sandbox;
+
+    /* Decided when the sandbox closed. */
+    if (device->kind == VSR_DEVICE_FILESYSTEM ||
+        (device->kind == VSR_DEVICE_VSOCK &&
+         (wanted.extras & SANDBOX_CONNECT) == 0) ||
+        (device->kind == VSR_DEVICE_INTERFACE &&
+         device->net.kind == VSR_NET_USER &&
+         (wanted.extras & SANDBOX_NETWORK) == 0))
+        return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
+                        "The domain's process has given up the rights that "
+                        "such a device needs: it can only be there from the "
+                        "start");
+    return keep_device(&p->sandbox, device, error);
 }
 
 /* The folders get the numbers that the filters know. */
@@ -305,6 +324,8 @@ static bool enter_sandbox(vmm_process *p, vsr_vmm *vmm, GError **error)
 
     /* Looked up on disk once by the C library. */
     (void)g_strerror(ENOENT);
+    /* Disks may come later. */
+    p->sandbox.writes_files |= p->conf->os.machine == VSR_MACHINE_PCI;
     if (!vsr_sandbox_confine(&p->sandbox, error) ||
         !vsr_vmm_each_thread(vmm, enter_thread, &p->sandbox, error))
         return false;

@@ -280,6 +280,10 @@ static vsr_json *method_attach(void *opaque, vsr_rpc_peer *peer,
                        "What came with the device makes no sense");
         return NULL;
     }
+    if (!vmm_process_keep_device(opaque, resource, error)) {
+        vsr_device_resource_free(resource);
+        return NULL;
+    }
     if (!vsr_vmm_attach(vmm, device, resource, error))
         return NULL;
     return vsr_json_new_object();

@@ -19,8 +19,8 @@
 typedef struct vmm_log vmm_log;
 
 typedef struct {
-    vsr_setup setup;        /* constant once placed */
-    vsr_sandbox sandbox;    /* main's */
+    vsr_setup setup;     /* constant once placed */
+    vsr_sandbox sandbox; /* main's, then the server's */
     vmm_log *log;
     vsr_domain_conf *conf;  /* guarded by lock: metadata may change */
     vsr_vmm *vmm;           /* set once under lock, NULL until built */
@@ -33,7 +33,7 @@ typedef struct {
     int64_t last_seq; /* of status.events */
     vsr_lifecycle lifecycle;
     const char *job; /* that was told to have begun; NULL: none */
-    bool is_ended; /* off, or told to end before it was built */
+    bool is_ended;   /* off, or told to end before it was built */
 } vmm_process;
 
 /* main.c: what happened, to status.json and subscribers. Any thread. */
@@ -43,6 +43,10 @@ void vmm_process_reboot(vmm_process *p);
 /* The job "start" ends with vmm_process_job_end(), "destroy" with the run. */
 void vmm_process_job_begin(vmm_process *p, const char *name);
 void vmm_process_job_end(vmm_process *p);
+/* What a device that comes holds of the host stays usable in the sandbox.
+ * NO_SUPPORT. The server's thread. */
+bool vmm_process_keep_device(vmm_process *p, vsr_device_resource *device,
+                             GError **error);
 /* Ask main to end. Any thread. */
 void vmm_process_end(vmm_process *p);
 
