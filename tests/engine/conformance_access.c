@@ -150,7 +150,7 @@ static void *run_until_kick(void *opaque)
 
 static bool soon(box *b, uint32_t value)
 {
-    gint64 end = g_get_monotonic_time() + 2000000;
+    gint64 end = g_get_monotonic_time() + 2000000 * box_slow();
 
     while (*(volatile uint32_t *)(void *)(b->ram + BOX_DATA) != value)
         if (g_get_monotonic_time() > end)

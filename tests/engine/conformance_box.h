@@ -65,6 +65,9 @@ void box_poke(box *b, uint64_t gpa, uint64_t value, unsigned size);
 /* What the pattern of unserved reads gives. */
 uint64_t box_pattern(uint64_t addr, uint32_t size);
 bool box_ended(box *b, uint32_t index);
+/* How many times as long as usual things may take (VISOR_TEST_SLOW): limits are
+ * there to notice what never happens, not what happens late. */
+unsigned box_slow(void);
 unsigned box_count(box *b, const unsigned *counter);
 
 /* --- checks, with CMocka --- */

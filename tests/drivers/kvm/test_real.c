@@ -134,7 +134,7 @@ typedef struct {
 
 static bool wait_log(box *b, unsigned n)
 {
-    gint64 end = g_get_monotonic_time() + 2000000;
+    gint64 end = g_get_monotonic_time() + 2000000 * box_slow();
 
     while (box_count(b, &b->n_log) < n)
         if (g_get_monotonic_time() > end)
@@ -298,7 +298,7 @@ static void init_and_sipi_start_another_vcpu(void **state)
     start(b, guest_start_others, sizeof guest_start_others);
     enable_lapic(b);
     other = g_thread_new("vcpu1", run_other, b);
-    g_usleep(20000); /* until it waits */
+    g_usleep(20000 * box_slow()); /* until it waits */
     waiter = g_thread_new("waiter", wait_for_other, b);
     assert_int_equal(box_run(b, 0), VSR_RUN_KICKED);
     g_thread_join(waiter);
