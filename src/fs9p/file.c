@@ -383,8 +383,10 @@ int fs9p_getlock(vsr_fs9p *fs, fs9p_in *in, fs9p_out *out)
         return err;
     if (fid->kind != FID_FILE)
         return EBADF;
+    /* Linux asks for no lock at all where its own kernel has none in the way:
+     * what it wants is not known, only a writer's lock surely hinders. */
     if (lock.type == P9_LOCK_UNLOCK)
-        return EINVAL;
+        lock.type = P9_LOCK_READ;
     how = to_flock(&lock);
     if (fcntl(fid->io_fd, F_OFD_GETLK, &how) < 0)
         return errno;

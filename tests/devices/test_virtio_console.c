@@ -457,8 +457,8 @@ static void the_size_is_told(void **state)
     assert_int_equal(msg.event, RESIZE);
     assert_int_equal(msg.len, 12);
     memcpy(size, msg.more, sizeof(size));
-    assert_int_equal(size[0], 43); /* rows first, as Linux reads it */
-    assert_int_equal(size[1], 132);
+    assert_int_equal(size[0], 132);
+    assert_int_equal(size[1], 43);
     assert_int_equal(driver_config(f->d, 0, 2), 132);
     assert_int_equal(driver_config(f->d, 2, 2), 43);
     assert_true(driver_wait_interrupt(f->d, UINT32_MAX, before));

@@ -486,11 +486,11 @@ static int lock_file(client *c, uint32_t fid, uint8_t type, uint8_t *status)
     return err;
 }
 
-static uint8_t who_locks(client *c, uint32_t fid)
+static uint8_t who_locks(client *c, uint32_t fid, uint8_t type)
 {
     client_begin(c, TGETLOCK);
     client_put(c, 4, fid);
-    client_put(c, 1, 1);
+    client_put(c, 1, type);
     client_put(c, 8, 0);
     client_put(c, 8, 0);
     client_put(c, 4, 1);
@@ -514,10 +514,11 @@ static void locks_hold_against_others(void **state)
     assert_int_equal(status, 0);
     assert_int_equal(lock_file(c, 2, 0, &status), 0);
     assert_int_equal(status, 1); /* blocked */
-    assert_int_equal(who_locks(c, 2), 1);
+    assert_int_equal(who_locks(c, 2, 1), 1);
+    assert_int_equal(who_locks(c, 2, 2), 1); /* as Linux asks */
     assert_int_equal(lock_file(c, 1, 2, &status), 0);
     assert_int_equal(status, 0);
-    assert_int_equal(who_locks(c, 2), 2); /* nobody */
+    assert_int_equal(who_locks(c, 2, 2), 2); /* nobody */
     assert_int_equal(lock_file(c, 2, 1, &status), 0);
     assert_int_equal(status, 0);
     assert_int_equal(lock_file(c, 2, 7, &status), EINVAL);

@@ -53,9 +53,9 @@ static uint32_t compose(const console_port *port, uint32_t say, message *out)
         memcpy(out->more, port->name, more);
         break;
     case CONSOLE_SAY_RESIZE: {
-        /* The specification has the columns first; Linux, the only driver that
-         * reads this message, has always taken the rows first. */
-        uint16_t size[2] = { port->rows, port->cols };
+        /* As the specification has it, and Linux since 6.15 (and stable kernels
+         * of 2025): those before take the rows first. */
+        uint16_t size[2] = { port->cols, port->rows };
 
         out->header.event = RESIZE;
         more = sizeof(size);
