@@ -116,7 +116,9 @@ static int run_job(qcow2 *disk, const blk_io *job)
                                 job->n_iov, 0);
         return rc;
     case VSR_BLOCK_WRITE:
-        if (may_retry)
+        /* In place by now, as neighbours of the one that allocated are? Into
+         * the page cache that is done here sooner than sent back. */
+        if (may_retry && image->file->align > 1)
             rc = prepare_write(disk, job);
         if (rc == QCOW2_AGAIN)
             return rc;

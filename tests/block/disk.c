@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <glib/gstdio.h>
 
@@ -366,13 +367,22 @@ void model_compare(const model *m, disk *d)
 
 /* --- the host --- */
 
-char *dir_new(void)
+static char *dir_in(const char *folder)
 {
-    g_autofree char *temp =
-        g_build_filename(g_get_tmp_dir(), "vsr-block-XXXXXX", NULL);
+    g_autofree char *temp = g_build_filename(folder, "vsr-block-XXXXXX", NULL);
 
     assert_non_null(g_mkdtemp(temp));
     return g_steal_pointer(&temp);
+}
+
+char *dir_new(void)
+{
+    return dir_in(g_get_tmp_dir());
+}
+
+char *dir_new_fast(void)
+{
+    return access("/dev/shm", W_OK) == 0 ? dir_in("/dev/shm") : dir_new();
 }
 
 void dir_remove(char *dir)

@@ -60,6 +60,8 @@ void model_compare(const model *m, disk *d);
 
 /* A folder of the test, removed with what is in it by dir_remove. */
 char *dir_new(void);
+/* In memory, if the host can: where no disk's peculiarities are meant. */
+char *dir_new_fast(void);
 void dir_remove(char *dir);
 /* Runs a command; its exit status. Output goes to *out (may be NULL). */
 int run(char **out, const char *format, ...) G_GNUC_PRINTF(2, 3);

@@ -27,7 +27,7 @@ enum {
 
 static int make_image(void **state)
 {
-    char *dir = dir_new();
+    char *dir = dir_new_fast();
     g_autofree char *path = g_build_filename(dir, "image", NULL);
 
     assert_true(vsr_block_create_qcow2(path, SIZE, NULL, 0, NULL));

@@ -155,7 +155,7 @@ static void wait_for_lock(const char *path)
 
 static void killed_writers(const char *options)
 {
-    char *dir = dir_new();
+    char *dir = dir_new_fast();
     g_autofree char *path = g_build_filename(dir, "crash.qcow2", NULL);
     slot *slots = mmap(NULL, sizeof(slot) * SLOTS, PROT_READ | PROT_WRITE,
                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -216,7 +216,7 @@ static void flushed_data_survives_in_old_images(void **state)
 /* QEMU leaves counts behind that are too low. */
 static void lazy_counts_are_made_anew(void **state)
 {
-    char *dir = dir_new();
+    char *dir = dir_new_fast();
     g_autofree char *path = g_build_filename(dir, "lazy.qcow2", NULL);
     g_autofree char *before = NULL;
     uint8_t data[4096], want[4096];

@@ -244,7 +244,7 @@ static void event_free(gpointer p)
 
 static void power_fails(const char *create, bool snapshot, uint64_t seed)
 {
-    char *dir = dir_new();
+    char *dir = dir_new_fast();
     g_autofree char *image = g_build_filename(dir, "image", NULL);
     g_autofree char *before = g_build_filename(dir, "before", NULL);
     g_autofree char *copy = g_build_filename(dir, "copy", NULL);

@@ -27,6 +27,12 @@ static int make_dir(void **state)
     return 0;
 }
 
+static int make_fast_dir(void **state)
+{
+    *state = dir_new_fast();
+    return 0;
+}
+
 static int remove_dir(void **state)
 {
     dir_remove(*state);
@@ -167,13 +173,89 @@ static void images_of_qemu_keep_what_was_written(void **state)
     }
 }
 
+/* Bitmaps of changed blocks are not kept up to date here. */
+static void bitmaps_of_qemu_are_not_believed_any_more(void **state)
+{
+    g_autofree char *path = in_dir(state, "bitmap.qcow2");
+    g_autofree char *text = NULL;
+    uint8_t data[4096] = { 1 };
+    disk *d;
+
+    if (!have_qemu())
+        skip();
+    qemu_img_create(path, "");
+    assert_int_equal(run(NULL, "qemu-img bitmap --add '%s' b", path), 0);
+    d = disk_must_open(path, VSR_BLOCK_QCOW2);
+    assert_int_equal(disk_write(d, 0, data, sizeof data), 0);
+    disk_close(d);
+    (void)run(&text, "qemu-img info '%s'", path);
+    assert_null(strstr(text, "name: b"));
+    if (run(NULL, "qemu-img check -f qcow2 '%s'", path) != 0)
+        assert_int_equal(run(NULL, "qemu-img check -f qcow2 '%s'", path), 3);
+}
+
+/* A device does not grow, and has old contents where the image has nothing. */
+static void a_block_device_holds_an_image(void **state)
+{
+    g_autofree char *file = in_dir(state, "device");
+    g_autofree char *device = NULL;
+    g_autofree uint8_t *data = g_malloc(1 << 20);
+    vsr_block_options options =
+        disk_options(VSR_BLOCK_AIO_DEFAULT, VSR_BLOCK_CACHE_WRITEBACK);
+    int refused = 0;
+    model m;
+    disk *d;
+
+    if (!have_qemu())
+        skip();
+    assert_int_equal(run(NULL, "yes | head -c 32M > '%s'", file), 0);
+    if (run(&device, "losetup --show -f '%s' 2>&1", file) != 0) {
+        print_message("[  SKIPPED ] no loop device: %s", device);
+        skip();
+    }
+    g_strstrip(device);
+    qemu_img_create(device, "");
+    round_trip(device, 71, 20, &options);
+    /* A disk that is larger than what it is on. */
+    assert_int_equal(run(NULL, "qemu-img create -q -f qcow2 '%s' 64M", device),
+                     0);
+    model_init(&m, 64 << 20, 1);
+    d = disk_must_open(device, VSR_BLOCK_QCOW2);
+    for (uint64_t at = 0; at < m.size; at += 1 << 20) {
+        int rc;
+
+        memset(data, (int)(at >> 20) + 1, 1 << 20);
+        rc = disk_write(d, at, data, 1 << 20);
+        if (rc == 0)
+            memcpy(m.bytes + at, data, 1 << 20);
+        else
+            assert_int_equal(rc, -ENOSPC);
+        refused += rc != 0;
+    }
+    assert_in_range(refused, 33, 36);
+    assert_int_equal(disk_flush(d), 0);
+    disk_close(d);
+    must_be_sound(device);
+    d = disk_must_open(device, VSR_BLOCK_QCOW2);
+    for (uint64_t at = 0; at < 28 << 20; at += 1 << 20) {
+        assert_int_equal(disk_read(d, at, data, 1 << 20), 0);
+        assert_memory_equal(data, m.bytes + at, 1 << 20);
+    }
+    disk_close(d);
+    model_fini(&m);
+    assert_int_equal(run(NULL, "losetup -d '%s'", device), 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, make_dir, remove_dir)
+#define F(f) cmocka_unit_test_setup_teardown(f, make_fast_dir, remove_dir)
     const struct CMUnitTest tests[] = {
         T(an_image_of_ours_keeps_what_was_written),
         T(all_cache_modes_keep_what_was_written),
-        T(images_of_qemu_keep_what_was_written),
+        F(images_of_qemu_keep_what_was_written),
+        F(bitmaps_of_qemu_are_not_believed_any_more),
+        F(a_block_device_holds_an_image),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,7 +25,7 @@ static int setup(void **state)
 {
     fixture *f = g_new0(fixture, 1);
 
-    f->dir = dir_new();
+    f->dir = dir_new_fast();
     f->path = g_build_filename(f->dir, "image", NULL);
     f->data = g_malloc0(1 << 20);
     assert_int_equal(run(NULL, "truncate -s %d '%s'", SIZE, f->path), 0);
