@@ -2,9 +2,10 @@
 /*
  * link.c: frames through the descriptors of a tap or macvtap, one a queue.
  *
- * A descriptor whose link has gone is in error at once and for ever (tap:
- * POLLERR and EBADFD; macvtap: ENOLINK when a frame is sent): that is told
- * once, and nothing waits for it any more. EIO is a link that is down.
+ * A tap whose link has gone is in error at once and for ever (POLLERR, EBADFD):
+ * that is told once, and nothing waits for it any more. EIO is a link that is
+ * down. A macvtap swallows frames then, without a word: it is asked from time to
+ * time.
  *
  * Spec:    Linux, Documentation/networking/tuntap.rst.
  * Threads: the net's loop.
@@ -29,6 +30,7 @@
 
 /* Nothing in particular: errors and hang-ups are always told. */
 enum { IDLE = EPOLLPRI };
+#define LOOK_NS INT64_C(2000000000)
 
 typedef struct {
     vsr_net *net;
@@ -42,6 +44,7 @@ typedef struct {
 
 typedef struct {
     link_queue queue[VSR_NET_QUEUES_MAX];
+    vsr_timer look; /* macvtap: is it there still? */
 } link_state;
 
 static link_queue *queue_of(vsr_net *net, uint32_t index)
@@ -236,8 +239,23 @@ static void link_set_carrier(vsr_net *net, bool up)
 
 /* --- life ------------------------------------------------------------------------------ */
 
+static void on_look(void *opaque)
+{
+    vsr_net *net = opaque;
+    link_state *state = net->state;
+    struct ifreq ifr = { 0 };
+
+    if (ioctl(state->queue[0].fd, TUNGETIFF, &ifr) < 0 && is_gone(errno))
+        vsr_net_lose(net);
+    else
+        vsr_timer_arm(&state->look, vsr_now_ns() + LOOK_NS);
+}
+
 static void link_stop(vsr_net *net)
 {
+    link_state *state = net->state;
+
+    vsr_timer_cancel(&state->look);
     for (uint32_t i = 0; i < net->queues; i++) {
         link_queue *q = queue_of(net, i);
 
@@ -258,6 +276,7 @@ static bool link_start(vsr_net *net, vsr_net_source *source, GError **error)
                         "Network link '%s': it was opened without IFF_VNET_HDR",
                         net->name);
     }
+    vsr_timer_init(&state->look, net->loop, on_look, net);
     for (uint32_t i = 0; i < net->queues; i++)
         state->queue[i] = (link_queue){
             .net = net,
@@ -276,6 +295,8 @@ static bool link_start(vsr_net *net, vsr_net_source *source, GError **error)
     }
     net->offloads = probe_offloads(state->queue[0].fd);
     link_set_active(net, 1);
+    if (source->kind == VSR_NET_MACVTAP)
+        vsr_timer_arm(&state->look, vsr_now_ns() + LOOK_NS);
     return true;
 }
 

@@ -114,6 +114,11 @@ static void count(uint64_t *counter, uint64_t n)
     __atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
 }
 
+void vsr_net_count_drop(vsr_net *net)
+{
+    count(&net->stats.rx_drops, 1);
+}
+
 static uint64_t total_len(const struct iovec *iov, uint32_t n)
 {
     uint64_t len = 0;
@@ -210,7 +215,7 @@ ssize_t vsr_net_receive(vsr_net *net, uint32_t queue, const struct iovec *iov,
     }
     len = net->ops->receive(net, queue, iov, n);
     if (len == -EMSGSIZE)
-        count(&net->stats.rx_drops, 1);
+        vsr_net_count_drop(net);
     if (len < 0)
         return len;
     count(&net->stats.rx_bytes, (uint64_t)len - VSR_NET_VNET_HDR_LEN);

@@ -52,6 +52,8 @@ struct vsr_net {
 
 /* For ops, on the loop, no lock held. */
 void vsr_net_poke_readable(vsr_net *net, uint32_t queue);
+/* A frame for the guest was dropped. */
+void vsr_net_count_drop(vsr_net *net);
 /* The link has gone. On the loop, from anywhere. */
 void vsr_net_lose(vsr_net *net);
 

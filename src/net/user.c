@@ -231,8 +231,10 @@ static ssize_t on_send_packet(const void *data, size_t len, void *opaque)
     frame *f;
 
     /* Lost as on any wire: what needs it is sent again. */
-    if (len > VSR_NET_FRAME_MAX || u->frames_cost >= FRAMES_MAX)
+    if (len > VSR_NET_FRAME_MAX || u->frames_cost >= FRAMES_MAX) {
+        vsr_net_count_drop(u->net);
         return (ssize_t)len;
+    }
     f = g_malloc(sizeof(*f) + len);
     f->len = len;
     memcpy(f->data, data, len);

@@ -169,10 +169,11 @@ static const rule allowed[] = {
     { C | O, "ioctl", 1, { IS(1, BLKGETSIZE64) } },
     { C | O, "ioctl", 1, { IS(1, BLKDISCARD) } },
     { C | O, "ioctl", 1, { IS(1, BLKZEROOUT) } },
-    /* What a guest's driver may choose of its tap, and its cable. */
+    /* What a guest's driver may choose of its tap, its cable; is it there? */
     { O, "ioctl", 1, { IS(1, TUNSETOFFLOAD) } },
     { O, "ioctl", 1, { IS(1, TUNSETQUEUE) } },
     { O, "ioctl", 1, { IS(1, TUNSETCARRIER) } },
+    { O, "ioctl", 1, { IS(1, TUNGETIFF) } },
     /* Connections that devices hold. */
     { O, "accept4", 0, { { 0 } } },
     { O, "recvfrom", 0, { { 0 } } },
