@@ -35,7 +35,8 @@ enum { SANDBOX_FOLDERS = 16 };
 enum {
     SANDBOX_NETWORK = 1 << 0, /* sockets of the host's network */
     SANDBOX_CONNECT = 1 << 1, /* to sockets of the kept folders */
-    SANDBOX_EXTRAS = 1 << 2,
+    SANDBOX_SHARE = 1 << 2,   /* the host's files below shared folders */
+    SANDBOX_EXTRAS = 1 << 3,
 };
 
 /* Stands in the filters for our process id, unknown before we run. */

@@ -250,8 +250,11 @@ static bool keep_device(vsr_sandbox *sandbox, vsr_device_resource *device,
         sandbox->extras |= SANDBOX_NETWORK;
     if (device->kind == VSR_DEVICE_VSOCK)
         sandbox->extras |= SANDBOX_CONNECT;
-    if (device->kind == VSR_DEVICE_FILESYSTEM)
+    if (device->kind == VSR_DEVICE_FILESYSTEM) {
+        sandbox->extras |= SANDBOX_SHARE;
+        sandbox->writes_files = true;
         return keep_folder(sandbox, &device->fd, error);
+    }
     return keep_chardev(sandbox, &device->chardev, error);
 }
 

@@ -43,7 +43,8 @@ enum {
     /* Only where the domain has a use for it; see SANDBOX_NETWORK. */
     NETWORK = SANDBOX_NETWORK << SANDBOX_KINDS,
     CONNECT = SANDBOX_CONNECT << SANDBOX_KINDS,
-    EXTRAS = NETWORK | CONNECT,
+    SHARE = SANDBOX_SHARE << SANDBOX_KINDS,
+    EXTRAS = NETWORK | CONNECT | SHARE,
 };
 
 #define LOW32    0xffffffffu
@@ -183,6 +184,25 @@ static const rule allowed[] = {
     { O, "shutdown", 0, { { 0 } } },
     { O | CONNECT, "socket", 1, { IS(0, AF_UNIX) } },
     { O | CONNECT, "connect", 0, { { 0 } } },
+    /* The file server of shared folders, by descriptors of what is in them. */
+    { O | SHARE, "fchmodat", 1, { HAS_NOT(0, NEGATIVE) } },
+    { O | SHARE, "fchownat", 1, { HAS_NOT(0, NEGATIVE) } },
+    { O | SHARE, "fcntl", 1, { IS(1, F_OFD_SETLKW) } },
+    { O | SHARE, "fgetxattr", 0, { { 0 } } },
+    { O | SHARE, "flistxattr", 0, { { 0 } } },
+    { O | SHARE, "fremovexattr", 0, { { 0 } } },
+    { O | SHARE, "fsetxattr", 0, { { 0 } } },
+    { O | SHARE, "fstatfs", 0, { { 0 } } },
+    { O | SHARE, "linkat", 2, { HAS_NOT(0, NEGATIVE), HAS_NOT(2, NEGATIVE) } },
+    { O | SHARE, "mkdirat", 1, { HAS_NOT(0, NEGATIVE) } },
+    { O | SHARE, "mknodat", 1, { HAS_NOT(0, NEGATIVE) } },
+    { O | SHARE, "openat2", 1, { HAS_NOT(0, NEGATIVE) } },
+    { O | SHARE,
+      "renameat2",
+      2,
+      { HAS_NOT(0, NEGATIVE), HAS_NOT(2, NEGATIVE) } },
+    { O | SHARE, "symlinkat", 1, { HAS_NOT(1, NEGATIVE) } },
+    { O | SHARE, "utimensat", 1, { HAS_NOT(0, NEGATIVE) } },
     /* libslirp, for networks of type user: a host's program as any. */
     { O | NETWORK, "socket", 1, { IS(0, AF_INET) } },
     { O | NETWORK, "socket", 1, { IS(0, AF_INET6) } },

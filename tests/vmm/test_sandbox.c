@@ -184,7 +184,6 @@ static const attempt attempts[] = {
     { "prctl", SYS_prctl, { PR_SET_DUMPABLE, 1, 0, 0 }, 0, true, false },
     { "prlimit", SYS_prlimit64, { 0, 0, 0, 0 }, 0, true, false },
     { "bpf", SYS_bpf, { 0, 0, 0, 0 }, 0, false, false },
-    { "io_uring_setup", SYS_io_uring_setup, { 1, 0, 0, 0 }, 0, false, false },
     { "userfaultfd", SYS_userfaultfd, { 0, 0, 0, 0 }, 0, false, false },
     { "perf_event_open", SYS_perf_event_open, { 0, 0, 0, 0 }, 0, false, false },
     { "open_by_handle_at",
@@ -400,34 +399,58 @@ static void every_thread_has_a_filter(void **state)
 }
 
 /* Where threads may be started, libc is told to use the call that can be
- * looked into. */
-static void clone3_is_not_there(void **state)
+ * looked into, and new rings are told to be threads. */
+static void some_calls_are_not_there(void **state)
 {
-    attempt clone3 = { "clone3", SYS_clone3, { 0, 0, 0, 0 }, 0, true, false };
+    attempt calls[] = {
+        { "clone3", SYS_clone3, { 0, 0, 0, 0 }, 0, true, false },
+        { "io_uring_setup",
+          SYS_io_uring_setup,
+          { 1, 0, 0, 0 },
+          0,
+          true,
+          false },
+    };
 
     if (!vsr_sandbox_has_filter() || SANITIZED)
         skip();
-    for (int kind = VSR_THREAD_MAIN; kind <= VSR_THREAD_OTHER; kind++) {
-        clone3.quiet = kind == VSR_THREAD_CONTROL || kind == VSR_THREAD_OTHER;
-        check(*state, "emu", (vsr_thread_kind)kind, &clone3);
-    }
+    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++)
+        for (int kind = VSR_THREAD_MAIN; kind <= VSR_THREAD_OTHER; kind++) {
+            calls[i].quiet =
+                kind == VSR_THREAD_CONTROL || kind == VSR_THREAD_OTHER;
+            check(*state, "emu", (vsr_thread_kind)kind, &calls[i]);
+        }
 }
 
-static void the_network_is_for_those_that_use_it(void **state)
+static void extras_are_for_those_that_use_them(void **state)
 {
-    attempt udp = { "a socket",
-                    SYS_socket,
-                    { AF_INET, SOCK_DGRAM, 0, 0 },
-                    1u << VSR_THREAD_OTHER,
-                    false,
-                    false };
+    const unsigned other = 1u << VSR_THREAD_OTHER;
+    const struct {
+        unsigned extra;
+        attempt a;
+    } extras[] = {
+        { SANDBOX_NETWORK,
+          { "a socket", SYS_socket, { AF_INET, SOCK_DGRAM }, other, 0, 0 } },
+        { SANDBOX_CONNECT,
+          { "connect", SYS_connect, { -1, 0, 0, 0 }, other, 0, 0 } },
+        { SANDBOX_SHARE,
+          { "openat2", SYS_openat2, { VSR_SANDBOX_ROOT_FD }, other, 0, 0 } },
+    };
     box *b = *state;
 
     if (!vsr_sandbox_has_filter())
         skip();
-    b->sandbox.extras = SANDBOX_NETWORK;
-    for (int kind = VSR_THREAD_MAIN; kind <= VSR_THREAD_OTHER; kind++)
-        check(b, "emu", (vsr_thread_kind)kind, &udp);
+    for (size_t i = 0; i < G_N_ELEMENTS(extras); i++) {
+        attempt none;
+
+        b->sandbox.extras = extras[i].extra;
+        for (int kind = VSR_THREAD_MAIN; kind <= VSR_THREAD_OTHER; kind++)
+            check(b, "emu", (vsr_thread_kind)kind, &extras[i].a);
+        none = extras[i].a;
+        none.allowed = 0;
+        b->sandbox.extras = 0;
+        check(b, "emu", VSR_THREAD_OTHER, &none);
+    }
 }
 
 static int leave_the_host(box *b)
@@ -476,8 +499,8 @@ int main(void)
         T(kvm_run_is_for_vcpus),
         T(a_server_thread_writes_in_the_domains_folder),
         T(every_thread_has_a_filter),
-        T(clone3_is_not_there),
-        T(the_network_is_for_those_that_use_it),
+        T(some_calls_are_not_there),
+        T(extras_are_for_those_that_use_them),
         T(no_path_of_the_host_is_left),
     };
 
