@@ -161,18 +161,11 @@ static vsr_json *forwards_to_json(const GArray *forwards)
     return array;
 }
 
-static void forward_clear(void *item)
-{
-    vsr_net_forward *forward = item;
-
-    g_clear_pointer(&forward->host_addr, g_free);
-}
-
+/* vsr_net_source_clear() frees what is in it. */
 static GArray *forwards_from_json(const vsr_json *array)
 {
     GArray *forwards = g_array_new(FALSE, TRUE, sizeof(vsr_net_forward));
 
-    g_array_set_clear_func(forwards, forward_clear);
     for (uint32_t i = 0; i < vsr_json_len(array); i++) {
         const vsr_json *json = vsr_json_at(array, i);
         int64_t host = 0, guest = 0;

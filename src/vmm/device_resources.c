@@ -22,6 +22,8 @@ vsr_device_resource *vsr_device_resource_new(vsr_device_kind kind)
     r->chardev.kind = VSR_CHARDEV_NULL;
     r->chardev.fd = r->chardev.out_fd = r->chardev.dir_fd = -1;
     r->net.hold_fd = -1;
+    for (uint32_t i = 0; i < VSR_NET_QUEUES_MAX; i++)
+        r->net.fd[i] = -1;
     return r;
 }
 

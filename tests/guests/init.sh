@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The guest's /init. The kernel's command line chooses what it does:
-#   visor.do=poweroff (default) | reboot | halt | crash | shell | wait | cat | disk
+#   visor.do=poweroff (default) | reboot | halt | crash | shell | wait | cat | disk | watch
 mount -t devtmpfs dev /dev 2>/dev/null
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -55,6 +55,18 @@ disk) # what is written to /dev/vda is there after a reboot
     (cd /mnt && sha256sum data >sum)
     umount /mnt && echo "visor-guest: the disk is written"
     reboot -f
+    ;;
+watch) # says which disks and links there are, whenever that changes
+    last=
+    while :; do
+        now=$(cd /sys/class && ls block net | grep '[a-z0-9]$' | tr '\n' ' ')
+        if [ "$now" != "$last" ]; then
+            echo "visor-guest: now $now"
+            [ ! -b /dev/vdb ] || echo "visor-guest: vdb says $(head -c 12 /dev/vdb)"
+        fi
+        last=$now
+        sleep 0.1
+    done
     ;;
 cat) # echo lines until "bye"
     echo "visor-guest: type"
