@@ -182,6 +182,19 @@ void vsr_block_submit(vsr_block *block, vsr_block_request *request)
         request_start(block, request);
 }
 
+void vsr_block_cancel_waiting(vsr_block *block)
+{
+    vsr_block_request *request = blk_throttle_take(block->throttle);
+
+    while (request != NULL) {
+        vsr_block_request *next = request->next;
+
+        request->next = NULL;
+        request->done(request, -ECANCELED);
+        request = next;
+    }
+}
+
 void vsr_block_plug(vsr_block *block)
 {
     blk_aio_plug(block->aio);

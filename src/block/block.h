@@ -154,6 +154,9 @@ bool vsr_block_is_readonly(const vsr_block *block);
 uint32_t vsr_block_granularity(const vsr_block *block);
 
 void vsr_block_submit(vsr_block *block, vsr_block_request *request);
+/* What the throttle keeps waiting ends now, with -ECANCELED and untouched: for
+ * who has to wait for all that is in flight. On the loop. */
+void vsr_block_cancel_waiting(vsr_block *block);
 /* Submissions from now on may be sent to the host together: between begin and
  * end, on the loop. */
 void vsr_block_plug(vsr_block *block);

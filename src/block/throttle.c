@@ -207,6 +207,25 @@ bool blk_throttle_admit(blk_throttle *t, vsr_block_request *request)
     return false;
 }
 
+vsr_block_request *blk_throttle_take(blk_throttle *t)
+{
+    vsr_block_request *all = NULL, **end = &all;
+
+    g_mutex_lock(&t->lock);
+    for (int i = READ; i < SIDES; i++) {
+        side *s = &t->sides[i];
+
+        *end = s->head;
+        if (s->head != NULL)
+            end = s->tail;
+        s->head = NULL;
+        s->tail = &s->head;
+    }
+    update_active(t);
+    g_mutex_unlock(&t->lock);
+    return all;
+}
+
 static void bucket_set(bucket *b, uint64_t average, uint64_t max,
                        uint64_t length)
 {

@@ -21,5 +21,7 @@ void blk_throttle_set(blk_throttle *throttle,
 /* True: go on now. False: it is kept, and released later, first come first
  * served among reads and among writes. Flushes are not held. */
 bool blk_throttle_admit(blk_throttle *throttle, vsr_block_request *request);
+/* All that is kept, as a list: the throttle forgets them. */
+vsr_block_request *blk_throttle_take(blk_throttle *throttle);
 
 #endif

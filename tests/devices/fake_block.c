@@ -16,7 +16,7 @@ struct vsr_block {
     GMutex lock;
     /* Under lock. */
     vsr_block_request *first, **end;
-    bool hold, posted;
+    bool hold, throttle, posted;
     vsr_block_op fail_op;
     uint32_t fail_count;
     int fail_rc;
@@ -154,6 +154,34 @@ void fake_block_hold(vsr_block *b, bool hold)
     b->hold = hold;
     post(b);
     g_mutex_unlock(&b->lock);
+}
+
+void fake_block_throttle(vsr_block *b, bool on)
+{
+    g_mutex_lock(&b->lock);
+    b->throttle = on;
+    g_mutex_unlock(&b->lock);
+    fake_block_hold(b, on);
+}
+
+void vsr_block_cancel_waiting(vsr_block *b)
+{
+    vsr_block_request *r = NULL;
+
+    g_mutex_lock(&b->lock);
+    if (b->throttle) {
+        r = b->first;
+        b->first = NULL;
+        b->end = &b->first;
+        b->counts.waiting = 0;
+    }
+    g_mutex_unlock(&b->lock);
+    while (r != NULL) {
+        vsr_block_request *next = r->next;
+
+        r->done(r, -ECANCELED);
+        r = next;
+    }
 }
 
 void vsr_block_submit(vsr_block *b, vsr_block_request *r)

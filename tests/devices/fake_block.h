@@ -16,6 +16,8 @@ void fake_block_free(vsr_block *block);
 uint8_t *fake_block_bytes(vsr_block *block);
 /* Requests wait, or (false) go on. */
 void fake_block_hold(vsr_block *block, bool hold);
+/* As hold, but by a throttle: what waits can be cancelled. */
+void fake_block_throttle(vsr_block *block, bool on);
 /* The next `count` requests of `op` (VSR_BLOCK_OPS: any) end with `rc`. */
 void fake_block_fail(vsr_block *block, vsr_block_op op, uint32_t count, int rc);
 

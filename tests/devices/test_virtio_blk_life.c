@@ -179,6 +179,49 @@ static void a_pause_waits_and_holds_back(void **state)
     close_disk(k);
 }
 
+/* A pause does not wait for a throttle, nor does a reset: what it keeps is begun
+ * again after the pause, and forgotten by the reset. */
+static void a_throttle_is_not_waited_for(void **state)
+{
+    disk *k = open_plain();
+    driver *d = k->d;
+    vsr_virtio_blk_stats stats;
+    range *r = (range *)data(k);
+
+    r[0] = (range){ .sector = 1, .sectors = 1 };
+    r[1] = (range){ .sector = 3, .sectors = 1 };
+    memset(fake_block_bytes(k->block), 0xff, 4 * 512);
+    fake_block_throttle(k->block, true);
+    start(k, 0, T_WRITE_ZEROES, 0, 32);
+    driver_settle(d);
+    assert_int_equal(fake_block_get(k->block).waiting, 1);
+    vsr_virtio_blk_class.quiesce(&d->device->device);
+    vsr_virtio_blk_get_stats(&d->device->device, &stats);
+    assert_int_equal(stats.in_flight, 0);
+    assert_int_equal(stats.kept, 1);
+    fake_block_throttle(k->block, false);
+    vsr_virtio_blk_class.unquiesce(&d->device->device);
+    assert_true(driver_wait(d, 0, NULL, NULL));
+    assert_int_equal(status_of(k), S_OK);
+    assert_int_equal(fake_block_bytes(k->block)[512], 0);
+    assert_int_equal(fake_block_bytes(k->block)[2 * 512], 0xff);
+    assert_int_equal(fake_block_bytes(k->block)[3 * 512], 0);
+    assert_int_equal(g_atomic_int_get(&k->n_failed), 0);
+
+    fake_block_throttle(k->block, true);
+    start(k, 0, T_OUT, 0, 512);
+    driver_settle(d);
+    driver_set_status(d, 0);
+    vsr_virtio_blk_get_stats(&d->device->device, &stats);
+    assert_int_equal(stats.in_flight, 0);
+    assert_int_equal(stats.kept, 0);
+    fake_block_throttle(k->block, false);
+    driver_settle(d);
+    driver_start(d, UINT64_MAX, 1);
+    assert_int_equal(request(k, T_IN, 0, 512, NULL), S_OK);
+    close_disk(k);
+}
+
 static void the_device_goes_with_requests_in_flight(void **state)
 {
     disk *k = open_plain();
@@ -201,6 +244,7 @@ int main(void)
         cmocka_unit_test(enospc_stops_and_the_rest_is_reported),
         cmocka_unit_test(reset_waits),
         cmocka_unit_test(a_pause_waits_and_holds_back),
+        cmocka_unit_test(a_throttle_is_not_waited_for),
         cmocka_unit_test(the_device_goes_with_requests_in_flight),
     };
 

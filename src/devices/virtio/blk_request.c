@@ -82,8 +82,19 @@ void vblk_forget_kept(virtio_blk *blk)
     blk->n_kept = 0;
 }
 
+/* A throttle may keep a request for minutes. */
+static void cancel_waiting(void *opaque)
+{
+    virtio_blk *blk = opaque;
+
+    vsr_block_cancel_waiting(blk->block);
+}
+
 void vblk_drain(virtio_blk *blk)
 {
+    /* On the loop, and so after what is being submitted there now. */
+    if (blk->in_flight > 0)
+        vsr_loop_call(blk->base.loop, cancel_waiting, blk);
     while (blk->in_flight > 0)
         g_cond_wait(&blk->idle, &blk->base.device.lock);
 }
@@ -173,7 +184,12 @@ static void keep(vblk_request *r)
     *blk->kept_end = r;
     blk->kept_end = &r->next;
     blk->n_kept++;
-    blk->halted = true;
+}
+
+/* Nothing new is to be submitted. */
+static bool is_held(const virtio_blk *blk)
+{
+    return blk->halted || blk->resizing || blk->base.quiesced;
 }
 
 /* To the block as soon as the lock is dropped. */
@@ -208,6 +224,7 @@ static void send(virtio_blk *blk)
     g_mutex_lock(&blk->base.device.lock);
 }
 
+/* The rest of the request that is at range_at; kept, if this is no time. */
 static void start_range(vblk_request *r)
 {
     const vblk_range *range = &r->range[r->range_at];
@@ -215,7 +232,10 @@ static void start_range(vblk_request *r)
     r->io.offset = range->sector * VBLK_SECTOR;
     r->io.len = (uint64_t)range->sectors * VBLK_SECTOR;
     r->io.may_unmap = (range->flags & RANGE_UNMAP) != 0;
-    submit(r);
+    if (is_held(r->blk))
+        keep(r);
+    else
+        submit(r);
 }
 
 /* True: the callback is to be called. */
@@ -223,6 +243,10 @@ static bool failed(vblk_request *r, int rc, vsr_virtio_blk_policy *action)
 {
     bool told = r->blk->halted;
 
+    if (rc == -ECANCELED) {
+        keep(r); /* by vblk_drain(); a reset then forgets it */
+        return false;
+    }
     /* The host's file cannot do it, which is no failure of the disk. */
     if (rc == -ENOTSUP) {
         finish(r, S_UNSUPP, false);
@@ -232,11 +256,13 @@ static bool failed(vblk_request *r, int rc, vsr_virtio_blk_policy *action)
     /* A reset waits: nobody is left to be asked. */
     if (r->blk->base.stopping)
         *action = VSR_VIRTIO_BLK_REPORT;
-    if (*action == VSR_VIRTIO_BLK_STOP)
+    if (*action == VSR_VIRTIO_BLK_STOP) {
         keep(r);
-    else
+        r->blk->halted = true;
+    } else {
         finish(r, *action == VSR_VIRTIO_BLK_IGNORE ? S_OK : S_IOERR,
                r->io.op == VSR_BLOCK_READ);
+    }
     return !told;
 }
 
@@ -450,7 +476,7 @@ void vblk_serve(vsr_virtio *v, uint32_t index)
     virtio_blk *blk = vblk_of(v);
     uint32_t turn = v->queue[index].layout.size;
 
-    if (blk->halted || blk->resizing)
+    if (is_held(blk))
         return;
     retry_kept(blk);
     while (turn > 0) {
