@@ -38,6 +38,9 @@ const sandbox_request vsr_kvm_sandbox_requests[] = {
     { V, KVM_SET_XCRS },
     { V, KVM_GET_XSAVE },
     { V, KVM_SET_XSAVE },
+    { V, KVM_CHECK_EXTENSION }, /* has it nested state? */
+    { V, KVM_GET_NESTED_STATE },
+    { V, KVM_SET_NESTED_STATE },
     /* Its clocks, which stand still in a pause, also from outside. */
     { V | C, KVM_GET_MSRS },
     { V | C, KVM_SET_MSRS },
