@@ -4,13 +4,14 @@
  *
  * Threads: as net.h says.
  */
-#include "net/net_state.h"
+#include "net/net.h"
 
 #include <errno.h>
 
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "net/net_state.h"
 
 /* --- what is wanted of the kind -------------------------------------------------- */
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# test_links_guest.sh VCTL TEST_NET_LINKS: the test of links as root of Debian's
+# test_links_guest.sh VCTL TEST_NET_LINKS TEST_NET_MACVTAP: as root of Debian's
 # kernel in a guest, which has all that the host's may lack: VLANs on bridges,
 # tc's police. Nothing is skipped there.
 set -u
-VCTL=$1 links=$2
+VCTL=$1 links=$2 macvtap=$3
 . "$(dirname "$0")/../boot/lib.sh"
 guest_parts
 ip=$(command -v ip) || { echo "skipped: no ip (iproute2)"; exit 77; }
@@ -19,6 +19,7 @@ for m in $modules; do
     find "$guest_dir/root/lib/modules" -name "$m.ko" -exec cp {} "$root/modules/" \;
 done
 cp "$links" "$root/test_links"
+cp "$macvtap" "$root/test_macvtap"
 cp "$ip" "$root/usr/bin/ip"
 cp "$sh" "$root/bin/sh" # busybox's knows no ip but its own
 ldd "$links" "$ip" "$sh" | grep -o '/[^ :]*' | sort -u | while read -r lib; do
@@ -36,6 +37,8 @@ for m in $modules; do insmod /modules/\$m.ko || echo "insmod: no \$m"; done
 export PATH=/usr/bin:/bin:/sbin LD_LIBRARY_PATH=/lib/x86_64-linux-gnu:/usr/lib/x86_64-linux-gnu
 /test_links
 echo "links: status \$?"
+/test_macvtap
+echo "macvtap: status \$?"
 poweroff -f
 E2
 chmod 755 "$root/init"
@@ -45,5 +48,6 @@ initrd=$work/all.cpio
 boot links --memory 512M || { cat "$work/err"; fail "vctl run"; }
 grep -E "SKIPPED|FAILED|ERROR|LINE|PASSED|insmod|arrived" "$work/out"
 expect "links: status 0"
+expect "macvtap: status 0"
 grep -qE "SKIPPED|FAILED|insmod" "$work/out" && fail "something was skipped or failed"
 echo "ok: links in a guest"
