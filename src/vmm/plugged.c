@@ -6,15 +6,21 @@
  */
 #include "vmm/plugged.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "devices/pci/host.h"
+#include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
 #include "devices/virtio/net.h"
+#include "devices/virtio/p9.h"
 #include "devices/virtio/rng.h"
+#include "devices/virtio/vsock.h"
 
 enum {
     QUEUES_DEFAULT_MAX = 4,
@@ -157,6 +163,79 @@ static bool add_rng(vsr_vmm *vmm, vmm_plugged *p, const char *id,
     return p->device != NULL;
 }
 
+static bool add_balloon(vsr_vmm *vmm, vmm_plugged *p, const char *id,
+                        GError **error)
+{
+    const vsr_balloon_conf *conf = &p->conf->balloon;
+    const vsr_virtio_balloon_params params = {
+        .virtio = place(vmm, p->conf),
+        .deflate_on_oom = conf->autodeflate,
+        .free_page_reporting = conf->free_page_reporting,
+    };
+
+    p->device = vsr_device_new(vmm->machine, &vsr_virtio_balloon_class, id,
+                               &params, error);
+    if (p->device != NULL)
+        vsr_virtio_balloon_set_period(p->device, conf->stats_period_s);
+    return p->device != NULL;
+}
+
+/* The device has descriptors of its own: ours take the socket's file away. */
+static bool add_vsock(vsr_vmm *vmm, vmm_plugged *p, vsr_device_resource *r,
+                      const char *id, GError **error)
+{
+    vsr_autofd listen_fd = fcntl(r->chardev.fd, F_DUPFD_CLOEXEC, 3);
+    vsr_autofd folder_fd = fcntl(r->chardev.dir_fd, F_DUPFD_CLOEXEC, 3);
+    g_autofree char *name = g_path_get_basename(p->conf->vsock.socket);
+    const vsr_virtio_vsock_params params = {
+        .virtio = place(vmm, p->conf),
+        .cid = p->conf->vsock.cid,
+        .listen_fd = listen_fd,
+        .folder_fd = folder_fd,
+        .name = name,
+    };
+
+    if (listen_fd < 0 || folder_fd < 0)
+        return vsr_fail_errno(error, errno, "Cannot duplicate a descriptor");
+    p->device = vsr_device_new(vmm->machine, &vsr_virtio_vsock_class, id,
+                               &params, error);
+    if (p->device == NULL)
+        return false;
+    (void)vsr_steal_fd(&listen_fd);
+    (void)vsr_steal_fd(&folder_fd);
+    p->socket = r->chardev;
+    memset(&r->chardev, 0, sizeof(r->chardev));
+    r->chardev.fd = r->chardev.out_fd = r->chardev.dir_fd = -1;
+    return true;
+}
+
+G_STATIC_ASSERT((int)VSR_FS_ACCESS_PASSTHROUGH == (int)VSR_FS9P_PASSTHROUGH);
+G_STATIC_ASSERT((int)VSR_FS_ACCESS_MAPPED == (int)VSR_FS9P_MAPPED);
+G_STATIC_ASSERT((int)VSR_FS_ACCESS_SQUASH == (int)VSR_FS9P_SQUASH);
+
+static bool add_filesystem(vsr_vmm *vmm, vmm_plugged *p, vsr_device_resource *r,
+                           const char *id, GError **error)
+{
+    const vsr_filesystem_conf *conf = &p->conf->filesystem;
+    const vsr_virtio_9p_params params = {
+        .virtio = place(vmm, p->conf),
+        .tag = conf->tag,
+        .fs = {
+            .root_fd = r->fd,
+            .readonly = conf->readonly,
+            /* Without rights of its own, a process can promise no more. */
+            .access = conf->access_given ? (vsr_fs9p_access)conf->access
+                                         : VSR_FS9P_SQUASH,
+        },
+    };
+
+    p->device =
+        vsr_device_new(vmm->machine, &vsr_virtio_9p_class, id, &params, error);
+    if (p->device != NULL)
+        r->fd = -1;
+    return p->device != NULL;
+}
+
 /* Port 0 is kept for a console: what has channels only does not use it. */
 static bool add_channel(vsr_vmm *vmm, vmm_plugged *p, vsr_device_resource *r,
                         const char *id, GError **error)
@@ -206,16 +285,15 @@ static bool add_kind(vsr_vmm *vmm, vmm_plugged *p, vsr_device_resource *r,
     case VSR_DEVICE_CHANNEL:
         return add_channel(vmm, p, r, id, error);
     case VSR_DEVICE_BALLOON:
-        if (p->conf->balloon.none)
-            return true;
-        break;
+        return p->conf->balloon.none || add_balloon(vmm, p, id, error);
     case VSR_DEVICE_VSOCK:
+        return add_vsock(vmm, p, r, id, error);
     case VSR_DEVICE_FILESYSTEM:
+        return add_filesystem(vmm, p, r, id, error);
     case VSR_DEVICE_KINDS:
         break;
     }
-    return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
-                    "This version has no such device");
+    return false;
 }
 
 /* --- all -------------------------------------------------------------------------- */
@@ -385,5 +463,7 @@ void vmm_plugged_free(vmm_plugged *p)
 {
     vsr_block_free(p->block);
     vsr_chardev_free(p->chardev);
+    if (p->socket.kind != VSR_CHARDEV_NULL)
+        vsr_chardev_source_clear(&p->socket);
     g_free(p);
 }

@@ -13,11 +13,12 @@
 
 /* One device in the machine. */
 typedef struct {
-    vsr_device_conf *conf; /* borrowed: in vmm->conf->devices */
-    vsr_device *device;    /* the machine's; NULL for a further channel */
-    vsr_block *block;      /* disk; owned */
-    vsr_chardev *chardev;  /* channel; owned */
-    uint32_t port;         /* channel: its id at the console */
+    vsr_device_conf *conf;     /* borrowed: in vmm->conf->devices */
+    vsr_device *device;        /* the machine's; NULL for a further channel */
+    vsr_block *block;          /* disk; owned */
+    vsr_chardev *chardev;      /* channel; owned */
+    vsr_chardev_source socket; /* vsock: to take its file away; or NULL kind */
+    uint32_t port;             /* channel: its id at the console */
 } vmm_plugged;
 
 /* Windows of the micro board for what vmm_add_plugged() will make; before the
