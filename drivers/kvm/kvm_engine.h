@@ -140,7 +140,7 @@ uint32_t kvm_vcpu_stats(vsr_engine_vcpu *vcpu, const char **names,
 
 /* kvm_nested_x86.c. Only what has no virtual machine of its own can be put into
  * the neutral state: -EOPNOTSUPP. */
-kvm_nested kvm_nested_of(const vsr_cpuid *rows);
+kvm_nested kvm_nested_of(const vsr_engine_vm *vm, const vsr_cpuid *rows);
 int kvm_nested_check(const vsr_engine_vcpu *vcpu);
 int kvm_nested_leave(const vsr_engine_vcpu *vcpu);
 

@@ -23,8 +23,10 @@ typedef union {
     uint8_t room[16 * 1024];
 } nested_buffer;
 
-kvm_nested kvm_nested_of(const vsr_cpuid *rows)
+kvm_nested kvm_nested_of(const vsr_engine_vm *vm, const vsr_cpuid *rows)
 {
+    if (kvm_host_extension(vm->device_fd, KVM_CAP_NESTED_STATE) == 0)
+        return KVM_NESTED_NONE;
     for (uint32_t i = 0; i < rows->n; i++) {
         if (rows->row[i].leaf == 1 && (rows->row[i].ecx & VMX))
             return KVM_NESTED_VMX;
@@ -34,18 +36,12 @@ kvm_nested kvm_nested_of(const vsr_cpuid *rows)
     return KVM_NESTED_NONE;
 }
 
-static bool is_there(const vsr_engine_vcpu *vcpu)
-{
-    return vcpu->nested != KVM_NESTED_NONE &&
-           kvm_host_extension(vcpu->vm->device_fd, KVM_CAP_NESTED_STATE) > 0;
-}
-
 int kvm_nested_check(const vsr_engine_vcpu *vcpu)
 {
     g_autofree nested_buffer *now = NULL;
     int rc;
 
-    if (!is_there(vcpu))
+    if (vcpu->nested == KVM_NESTED_NONE)
         return 0;
     now = g_new0(nested_buffer, 1);
     now->state.size = sizeof *now;
@@ -64,7 +60,7 @@ int kvm_nested_leave(const vsr_engine_vcpu *vcpu)
     struct kvm_nested_state none = { .size = sizeof none };
     int rc;
 
-    if (!is_there(vcpu))
+    if (vcpu->nested == KVM_NESTED_NONE)
         return 0;
     if (vcpu->nested == KVM_NESTED_SVM) {
         none.format = KVM_STATE_NESTED_FORMAT_SVM;

@@ -28,6 +28,8 @@ const sandbox_request vsr_kvm_sandbox_requests[] = {
     { V, KVM_SET_LAPIC },
     { V, KVM_GET_MP_STATE },
     { V, KVM_SET_MP_STATE },
+    { V, KVM_GET_NESTED_STATE },
+    { V, KVM_SET_NESTED_STATE },
     { V, KVM_GET_REGS },
     { V, KVM_SET_REGS },
     { V, KVM_GET_SREGS },

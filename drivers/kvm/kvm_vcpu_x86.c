@@ -165,7 +165,7 @@ static bool vcpu_init(vsr_engine_vcpu *vcpu, const vsr_vcpu_config *config,
         return vsr_fail_errno(error, rc,
                               "What the processor is (microcode, "
                               "IA32_ARCH_CAPABILITIES)");
-    vcpu->nested = kvm_nested_of(config->cpuid);
+    vcpu->nested = kvm_nested_of(vm, config->cpuid);
     rc = set_machine_check(vcpu);
     if (rc < 0)
         return vsr_fail_errno(error, rc, "KVM_X86_SETUP_MCE");

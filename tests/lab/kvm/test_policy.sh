@@ -61,6 +61,26 @@ has "kvm-guest: setup PV IPIs"
 has "kvm-guest: PV spinlocks enabled"
 has "TSC deadline timer available"
 
+# In the sandbox, from start to end.
+cat >/run/nested.xml <<XML
+<domain type="kvm"><name>nested</name><memory unit="MiB">32</memory>
+<os><kernel>$tiny</kernel><cmdline>h</cmdline></os>
+<cpu mode="host-model"><feature policy="require" name="svm"/></cpu>
+<features><kvm><hint-dedicated state="on"/></kvm></features>
+<devices><serial type="null"/></devices>
+<visor:halt-poll xmlns:visor="https://libvisor.org/domain/1" ns="0"/>
+<visor:disable-exits xmlns:visor="https://libvisor.org/domain/1" pause="on"/>
+</domain>
+XML
+export HOME=/root XDG_RUNTIME_DIR=/run
+for words in "create /run/nested.xml" "suspend nested" "resume nested" \
+    "reset nested" "domstate nested" "destroy nested"; do
+    "$vctl" -c kvm:///session $words >$out 2>&1 || {
+        failed="$failed [$words]"
+        cat $out
+    }
+done
+
 if rmmod kvm_amd && modprobe -d "$LAB_MODULES" kvm_amd nested=0; then
     tiny 125 "does not have '"'svm'"' (required); nested" --cpu maximum,+svm
 else
