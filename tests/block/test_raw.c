@@ -9,14 +9,20 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 
 #include <visor/error.h>
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "tests/block/disk.h"
 #include "tests/support/cm.h"
 
@@ -440,6 +446,65 @@ static void we_see_the_lock_of_qemu(void **state)
     disk_close(disk_must_open(path, VSR_BLOCK_RAW));
 }
 
+/* --- hosts without io_uring --- */
+
+/* The kernel knows no io_uring from here on. */
+static void forbid_io_uring(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { G_N_ELEMENTS(code), code };
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+        _exit(2);
+}
+
+static void count_lines(vsr_log_level level, const char *message, void *opaque)
+{
+    if (strstr(message, "uses threads") != NULL)
+        ++*(int *)opaque;
+}
+
+static void without_io_uring(const char *path)
+{
+    vsr_block_options options = plain();
+    g_autoptr(GError) error = NULL;
+    uint8_t data[512];
+    int lines = 0;
+    disk *d;
+
+    forbid_io_uring();
+    vsr_log_set_sink(count_lines, &lines);
+    options.aio = VSR_BLOCK_AIO_IO_URING;
+    if (disk_open(path, VSR_BLOCK_RAW, false, &options, &error) != NULL ||
+        error->code != VISOR_ERR_NO_SUPPORT)
+        _exit(3);
+    options.aio = VSR_BLOCK_AIO_DEFAULT;
+    d = disk_open(path, VSR_BLOCK_RAW, false, &options, NULL);
+    if (d == NULL || lines != 1 || disk_read(d, 0, data, sizeof data) != 0)
+        _exit(4);
+    _exit(0);
+}
+
+static void threads_do_where_io_uring_is_refused(void **state)
+{
+    g_autofree char *path = make_file(*state, "refused", 1 << 20);
+    pid_t pid = fork();
+    int status;
+
+    assert_true(pid >= 0);
+    if (pid == 0)
+        without_io_uring(path);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 /* --- figures --- */
 
 static void requests_are_counted(void **state)
@@ -484,6 +549,7 @@ int main(void)
         T(the_lock_stays_with_the_descriptor),
         T(qemu_sees_our_lock),
         T(we_see_the_lock_of_qemu),
+        T(threads_do_where_io_uring_is_refused),
         T(requests_are_counted),
     };
 
