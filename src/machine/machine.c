@@ -75,8 +75,13 @@ static bool config_check(const vsr_machine_config *config,
 {
     const vsr_engine_ops *engine = config->engine;
 
-    if (!vsr_engine_check(engine, error) || !engine->caps(caps, error) ||
-        !vsr_engine_check_caps(engine, caps, error))
+    if (!vsr_engine_check(engine, error))
+        return false;
+    if (config->caps != NULL)
+        *caps = *config->caps;
+    else if (!engine->caps(caps, error))
+        return false;
+    if (!vsr_engine_check_caps(engine, caps, error))
         return false;
     if (config->vcpus == 0 || config->vcpus > config->max_vcpus)
         return vsr_fail(error, VISOR_ERR_CONFIG, "%u of at most %u vCPUs",
@@ -145,6 +150,7 @@ vsr_machine *vsr_machine_new(const vsr_machine_config *config,
     machine->caps = caps;
     machine->n_vcpus = config->vcpus;
     machine->config = *config;
+    machine->config.caps = NULL; /* borrowed until here */
     machine->config.cpuid =
         g_memdup2(config->cpuid, sizeof *machine->config.cpuid);
     machine->events = events;

@@ -38,12 +38,14 @@ typedef struct {
 
 typedef struct {
     const vsr_engine_ops *engine;
-    uint32_t vcpus;     /* present at power-on */
-    uint32_t max_vcpus; /* >= vcpus */
-    const vsr_cpuid *cpuid; /* template; the machine fills APIC ids and
+    const vsr_engine_caps *caps; /* the engine's, as it said; NULL: it is asked,
+                                    which takes KVM a while */
+    uint32_t vcpus;              /* present at power-on */
+    uint32_t max_vcpus;          /* >= vcpus */
+    const vsr_cpuid *cpuid;      /* template; the machine fills APIC ids and
                                topology-dependent rows per vCPU */
-    bool triple_fault_resets; /* else it is a crash */
-    vsr_vm_config vm;         /* for the engine; vm.vcpus is filled in */
+    bool triple_fault_resets;    /* else it is a crash */
+    vsr_vm_config vm;            /* for the engine; vm.vcpus is filled in */
 } vsr_machine_config;
 
 /* Puts kernel or firmware into RAM and the boot processor's registers into
@@ -60,7 +62,7 @@ struct vsr_machine {
     vsr_mem *mem;
     vsr_bus *bus;
     vsr_irqs *irqs;
-    vsr_loop *loop; /* home loop of the legacy devices and timers */
+    vsr_loop *loop;          /* home loop of the legacy devices and timers */
     struct vsr_vcpus *vcpus; /* vcpu.h */
     uint32_t n_vcpus;
     GPtrArray *devices; /* of vsr_device, owned, in order of creation */
@@ -70,8 +72,8 @@ struct vsr_machine {
     void *opaque;
     vsr_machine_load *load;
     void *load_opaque;
-    gint requested; /* atomic: a request is waiting for the owner */
-    bool running;   /* between run and pause */
+    gint requested;          /* atomic: a request is waiting for the owner */
+    bool running;            /* between run and pause */
     vsr_x86_state *power_on; /* of each vCPU, as the engine made it */
 };
 

@@ -19,6 +19,7 @@ static bool make_machine(vsr_vmm *vmm, const vsr_engine_caps *caps,
     g_autofree vsr_cpuid *cpuid = NULL;
     vsr_machine_config config = {
         .engine = vmm->engine,
+        .caps = caps,
         .vcpus = conf->vcpus,
         .max_vcpus = conf->vcpus_max,
         .triple_fault_resets = false,
