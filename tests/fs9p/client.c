@@ -291,3 +291,41 @@ void client_host_write(const client *c, const char *name, const char *text)
 
     assert_true(g_file_set_contents(path, text, -1, NULL));
 }
+
+int client_mknod(client *c, const char *name, uint32_t mode)
+{
+    client_begin(c, TMKNOD);
+    client_put(c, 4, ROOT);
+    client_put_string(c, name);
+    client_put(c, 4, mode);
+    client_put(c, 4, 1);
+    client_put(c, 4, 3);
+    client_put(c, 4, 1000);
+    return client_call(c);
+}
+
+int client_setattr(client *c, uint32_t fid, uint32_t valid, uint32_t mode,
+                   uint32_t uid, uint32_t gid, uint64_t size, uint64_t mtime)
+{
+    client_begin(c, TSETATTR);
+    client_put(c, 4, fid);
+    client_put(c, 4, valid);
+    client_put(c, 4, mode);
+    client_put(c, 4, uid);
+    client_put(c, 4, gid);
+    client_put(c, 8, size);
+    client_put(c, 8, 77);
+    client_put(c, 8, 1);
+    client_put(c, 8, mtime);
+    client_put(c, 8, 2);
+    return client_call(c);
+}
+
+struct stat client_host_stat(const client *c, const char *name)
+{
+    g_autofree char *path = client_host(c, name);
+    struct stat st;
+
+    assert_int_equal(lstat(path, &st), 0);
+    return st;
+}

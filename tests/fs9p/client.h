@@ -11,6 +11,8 @@
 #ifndef VSR_TESTS_FS9P_CLIENT_H
 #define VSR_TESTS_FS9P_CLIENT_H
 
+#include <sys/stat.h>
+
 #include "fs9p/fs9p.h"
 #include "tests/support/cm.h"
 
@@ -101,6 +103,12 @@ typedef struct {
 } client_attr;
 int client_getattr(client *c, uint32_t fid, client_attr *out);
 
+/* Of number 1:3. */
+int client_mknod(client *c, const char *name, uint32_t mode);
+/* atime is 77 s and 1 ns, mtime so many seconds and 2 ns. */
+int client_setattr(client *c, uint32_t fid, uint32_t valid, uint32_t mode,
+                   uint32_t uid, uint32_t gid, uint64_t size, uint64_t mtime);
+struct stat client_host_stat(const client *c, const char *name);
 /* A path of the host, below the shared folder; g_free(). */
 char *client_host(const client *c, const char *name);
 void client_host_write(const client *c, const char *name, const char *text);

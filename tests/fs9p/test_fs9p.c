@@ -4,8 +4,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -16,15 +14,6 @@ enum { REMOVEDIR = 0x200 };
 static vsr_fs9p_access natural(void)
 {
     return geteuid() == 0 ? VSR_FS9P_PASSTHROUGH : VSR_FS9P_SQUASH;
-}
-
-static struct stat host_stat(const client *c, const char *name)
-{
-    g_autofree char *path = client_host(c, name);
-    struct stat st;
-
-    assert_int_equal(lstat(path, &st), 0);
-    return st;
 }
 
 static bool host_has(const client *c, const char *name)
@@ -68,7 +57,7 @@ static void files_are_made_written_and_read(void **state)
     assert_int_equal(client_clunk(c, 1), 0);
     assert_int_equal(client_walk(c, ROOT, 1, "file"), 0);
     assert_int_equal(client_open(c, 1, O_WRONLY | O_TRUNC), 0);
-    assert_int_equal(host_stat(c, "file").st_size, 0);
+    assert_int_equal(client_host_stat(c, "file").st_size, 0);
     client_free(c);
 }
 
@@ -193,7 +182,7 @@ static void links_are_text(void **state)
     client_put(c, 4, 2);
     client_put_string(c, "other");
     assert_int_equal(client_call(c), 0);
-    assert_int_equal(host_stat(c, "other").st_nlink, 2);
+    assert_int_equal(client_host_stat(c, "other").st_nlink, 2);
     client_free(c);
 }
 
@@ -233,236 +222,18 @@ static void entries_are_renamed_and_removed(void **state)
     client_free(c);
 }
 
-static int set_attr(client *c, uint32_t fid, uint32_t valid, uint32_t mode,
-                    uint32_t uid, uint32_t gid, uint64_t size, uint64_t mtime)
-{
-    client_begin(c, TSETATTR);
-    client_put(c, 4, fid);
-    client_put(c, 4, valid);
-    client_put(c, 4, mode);
-    client_put(c, 4, uid);
-    client_put(c, 4, gid);
-    client_put(c, 8, size);
-    client_put(c, 8, 77);
-    client_put(c, 8, 1);
-    client_put(c, 8, mtime);
-    client_put(c, 8, 2);
-    return client_call(c);
-}
-
-static void attributes_are_set(void **state)
-{
-    client *c = client_new(natural(), false, 0);
-    client_attr attr;
-    struct stat st;
-
-    client_host_write(c, "file", "0123456789");
-    assert_int_equal(client_walk(c, ROOT, 1, "file"), 0);
-    assert_int_equal(set_attr(c, 1, 1, 04751, 0, 0, 0, 0), 0);
-    assert_int_equal(host_stat(c, "file").st_mode & 07777, 04751);
-    assert_int_equal(set_attr(c, 1, 8, 0, 0, 0, 4, 0), 0);
-    assert_int_equal(host_stat(c, "file").st_size, 4);
-    /* Times: given ones, then now. */
-    assert_int_equal(
-        set_attr(c, 1, 0x10 | 0x20 | 0x80 | 0x100, 0, 0, 0, 0, 1234567), 0);
-    st = host_stat(c, "file");
-    assert_int_equal(st.st_mtim.tv_sec, 1234567);
-    assert_int_equal(st.st_mtim.tv_nsec, 2);
-    assert_int_equal(st.st_atim.tv_sec, 77);
-    assert_int_equal(client_getattr(c, 1, &attr), 0);
-    assert_int_equal(attr.mtime, 1234567);
-    assert_int_equal(set_attr(c, 1, 0x20, 0, 0, 0, 0, 5), 0);
-    assert_true(host_stat(c, "file").st_mtim.tv_sec > 1700000000);
-    assert_int_equal(set_attr(c, 1, 0x1000, 0, 0, 0, 0, 0), EINVAL);
-    assert_int_equal(set_attr(c, ROOT, 8, 0, 0, 0, 4, 0), EISDIR);
-    if (geteuid() == 0) {
-        assert_int_equal(set_attr(c, 1, 2 | 4, 0, 33, 44, 0, 0), 0);
-        st = host_stat(c, "file");
-        assert_int_equal(st.st_uid, 33);
-        assert_int_equal(st.st_gid, 44);
-        assert_int_equal(set_attr(c, 1, 4, 0, 0, 45, 0, 0), 0);
-        assert_int_equal(host_stat(c, "file").st_uid, 33);
-    }
-    client_free(c);
-}
-
-static void what_a_guests_user_makes_is_theirs(void **state)
-{
-    client *c;
-    struct stat st;
-
-    if (geteuid() != 0)
-        skip();
-    c = client_new(VSR_FS9P_PASSTHROUGH, false, 0);
-    assert_int_equal(client_mkdir(c, ROOT, "dir", 02775), 0);
-    st = host_stat(c, "dir");
-    assert_int_equal(st.st_uid, 1000);
-    assert_int_equal(st.st_gid, 1000);
-    assert_int_equal(st.st_mode & 07777, 02775); /* whatever our umask is */
-    assert_int_equal(client_walk(c, ROOT, 1, ""), 0);
-    assert_int_equal(client_create(c, 1, "f", O_WRONLY, 04755, 7), 0);
-    st = host_stat(c, "f");
-    assert_int_equal(st.st_uid, 1000);
-    assert_int_equal(st.st_gid, 7);
-    assert_int_equal(st.st_mode & 07777, 04755);
-    assert_int_equal(client_symlink(c, ROOT, "l", "x"), 0);
-    assert_int_equal(host_stat(c, "l").st_uid, 1000);
-    client_free(c);
-}
-
-static int make_node(client *c, const char *name, uint32_t mode)
-{
-    client_begin(c, TMKNOD);
-    client_put(c, 4, ROOT);
-    client_put_string(c, name);
-    client_put(c, 4, mode);
-    client_put(c, 4, 1);
-    client_put(c, 4, 3);
-    client_put(c, 4, 1000);
-    return client_call(c);
-}
-
 static void special_files_are_made_and_never_opened(void **state)
 {
     client *c = client_new(natural(), false, 0);
 
-    assert_int_equal(make_node(c, "pipe", S_IFIFO | 0600), 0);
-    assert_int_equal(make_node(c, "null", S_IFCHR | 0666), EPERM);
-    assert_int_equal(make_node(c, "dir", S_IFDIR | 0700), EINVAL);
+    assert_int_equal(client_mknod(c, "pipe", S_IFIFO | 0600), 0);
+    assert_int_equal(client_mknod(c, "null", S_IFCHR | 0666), EPERM);
+    assert_int_equal(client_mknod(c, "dir", S_IFDIR | 0700), EINVAL);
     assert_int_equal(client_walk(c, ROOT, 1, "pipe"), 0);
     assert_int_equal(client_open(c, 1, O_RDONLY), ENXIO); /* at once */
     assert_int_equal(client_walk(c, ROOT, 2, ""), 0);
     assert_int_equal(client_create(c, 2, "pipe", O_WRONLY | O_CREAT, 0600, 0),
                      EEXIST);
-    client_free(c);
-}
-
-/* --- extended attributes --- */
-
-static int set_xattr(client *c, const char *file, const char *name,
-                     const char *value, uint32_t flags)
-{
-    int err;
-
-    assert_int_equal(client_walk(c, ROOT, 90, file), 0);
-    client_begin(c, TXATTRCREATE);
-    client_put(c, 4, 90);
-    client_put_string(c, name);
-    client_put(c, 8, strlen(value));
-    client_put(c, 4, flags);
-    err = client_call(c);
-    if (err == 0 && value[0] != '\0')
-        assert_int_equal(client_write(c, 90, 0, value, (uint32_t)strlen(value)),
-                         0);
-    return err | client_clunk(c, 90);
-}
-
-/* Bytes, or -errno. */
-static int get_xattr(client *c, const char *file, const char *name, char *to,
-                     uint32_t len)
-{
-    int n, err;
-
-    assert_int_equal(client_walk(c, ROOT, 91, file), 0);
-    client_begin(c, TXATTRWALK);
-    client_put(c, 4, 91);
-    client_put(c, 4, 92);
-    client_put_string(c, name);
-    err = client_call(c);
-    n = err == 0 ? (int)client_get(c, 8) : -err;
-    client_clunk(c, 91);
-    if (err != 0)
-        return n;
-    assert_int_equal(client_read(c, 92, 0, to, len), n);
-    client_clunk(c, 92);
-    return n;
-}
-
-static bool has_xattrs(const client *c)
-{
-    return setxattr(c->dir, "user.test", "x", 1, 0) == 0;
-}
-
-static void attributes_of_any_name(void **state)
-{
-    client *c = client_new(natural(), false, 0);
-    char got[100] = "";
-
-    if (!has_xattrs(c)) {
-        client_free(c);
-        skip();
-    }
-    client_host_write(c, "file", "");
-    assert_int_equal(set_xattr(c, "file", "user.colour", "blue", 0), 0);
-    assert_int_equal(get_xattr(c, "file", "user.colour", got, 100), 4);
-    assert_memory_equal(got, "blue", 4);
-    assert_int_equal(get_xattr(c, "file", "", got, 100), 12);
-    assert_string_equal(got, "user.colour");
-    assert_int_equal(get_xattr(c, "file", "user.none", got, 100), -ENODATA);
-    assert_int_equal(set_xattr(c, "file", "user.colour", "red", XATTR_CREATE),
-                     EEXIST);
-    assert_int_equal(set_xattr(c, "file", "user.colour", "", XATTR_REPLACE), 0);
-    assert_int_equal(get_xattr(c, "file", "", got, 100), 0);
-    client_free(c);
-}
-
-static void a_mapped_folder_is_all_ours(void **state)
-{
-    client *c = client_new(VSR_FS9P_MAPPED, false, 0);
-    g_autofree char *target = NULL;
-    client_attr attr;
-    char got[300];
-    struct stat st;
-
-    if (!has_xattrs(c)) {
-        client_free(c);
-        skip();
-    }
-    assert_int_equal(client_walk(c, ROOT, 1, ""), 0);
-    assert_int_equal(client_create(c, 1, "f", O_RDWR, 04755, 7), 0);
-    assert_int_equal(client_getattr(c, 1, &attr), 0);
-    assert_int_equal(attr.uid, 1000);
-    assert_int_equal(attr.gid, 7);
-    assert_int_equal(attr.mode, S_IFREG | 04755);
-    st = host_stat(c, "f");
-    assert_int_equal(st.st_uid, geteuid());
-    assert_int_equal(st.st_mode & 07777, 0600);
-    assert_int_equal(set_attr(c, 1, 1 | 2, 0444, 5, 0, 0, 0), 0);
-    assert_int_equal(client_getattr(c, 1, &attr), 0);
-    assert_int_equal(attr.uid, 5);
-    assert_int_equal(attr.gid, 7);
-    assert_int_equal(attr.mode, S_IFREG | 0444);
-
-    assert_int_equal(make_node(c, "null", S_IFCHR | 0666), 0);
-    assert_true(S_ISREG(host_stat(c, "null").st_mode));
-    assert_int_equal(client_walk(c, ROOT, 2, "null"), 0);
-    assert_int_equal(client_getattr(c, 2, &attr), 0);
-    assert_int_equal(attr.mode, S_IFCHR | 0666);
-    assert_int_equal(attr.rdev, makedev(1, 3));
-    assert_int_equal(client_open(c, 2, O_RDWR), ENXIO);
-
-    assert_int_equal(client_symlink(c, ROOT, "l", "/etc/passwd"), 0);
-    assert_true(S_ISREG(host_stat(c, "l").st_mode));
-    assert_int_equal(client_walk(c, ROOT, 3, "l"), 0);
-    client_begin(c, TREADLINK);
-    client_put(c, 4, 3);
-    assert_int_equal(client_call(c), 0);
-    target = client_get_string(c);
-    assert_string_equal(target, "/etc/passwd");
-    assert_int_equal(client_open(c, 3, O_RDONLY), ELOOP);
-    assert_int_equal(client_mkdir(c, ROOT, "d", 01777), 0);
-    assert_int_equal(host_stat(c, "d").st_mode & 07777, 0700);
-
-    /* What they are kept in is not the guest's to see or change. */
-    assert_int_equal(get_xattr(c, "f", "", got, sizeof(got)), 0);
-    assert_int_equal(get_xattr(c, "f", "user.virtfs.uid", got, 4), -ENODATA);
-    assert_int_equal(client_walk(c, ROOT, 4, "f"), 0);
-    client_begin(c, TXATTRCREATE);
-    client_put(c, 4, 4);
-    client_put_string(c, "user.virtfs.mode");
-    client_put(c, 8, 4);
-    client_put(c, 4, 0);
-    assert_int_equal(client_call(c), EACCES);
     client_free(c);
 }
 
@@ -587,9 +358,9 @@ static void a_readonly_folder_stays_as_it_is(void **state)
     assert_int_equal(client_mkdir(c, ROOT, "d", 0755), EROFS);
     assert_int_equal(client_symlink(c, ROOT, "l", "x"), EROFS);
     assert_int_equal(client_unlink(c, ROOT, "file", 0), EROFS);
-    assert_int_equal(make_node(c, "p", S_IFIFO), EROFS);
+    assert_int_equal(client_mknod(c, "p", S_IFIFO), EROFS);
     assert_int_equal(rename_entry(c, ROOT, "file", ROOT, "g"), EROFS);
-    assert_int_equal(set_attr(c, 1, 1, 0, 0, 0, 0, 0), EROFS);
+    assert_int_equal(client_setattr(c, 1, 1, 0, 0, 0, 0, 0), EROFS);
     client_begin(c, TLINK);
     assert_int_equal(client_call(c), EROFS);
     client_begin(c, TXATTRCREATE);
@@ -622,11 +393,7 @@ int main(void)
         cmocka_unit_test(folders_are_listed),
         cmocka_unit_test(links_are_text),
         cmocka_unit_test(entries_are_renamed_and_removed),
-        cmocka_unit_test(attributes_are_set),
-        cmocka_unit_test(what_a_guests_user_makes_is_theirs),
         cmocka_unit_test(special_files_are_made_and_never_opened),
-        cmocka_unit_test(attributes_of_any_name),
-        cmocka_unit_test(a_mapped_folder_is_all_ours),
         cmocka_unit_test(locks_hold_against_others),
         cmocka_unit_test(the_rest_is_answered),
         cmocka_unit_test(a_new_session_has_no_fids),
