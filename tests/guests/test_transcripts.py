@@ -14,7 +14,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 GOLDEN = os.path.join(HERE, "transcripts.txt")
 # In a lab all takes longer.
-SECONDS = 30 * int(os.environ.get("VISOR_TEST_SLOW", "1"))
+SECONDS = 120 * int(os.environ.get("VISOR_TEST_SLOW", "1"))
 
 # Name: image, command line, options of `vctl run`.
 PROGRAMS = {
