@@ -173,6 +173,93 @@ static void images_of_qemu_keep_what_was_written(void **state)
     }
 }
 
+/* --- requests that overlap --- */
+
+enum { STORM = 64, STORM_SIZE = 2 << 20, STORM_LEN = 96 << 10 };
+
+/* Each 8 bytes say where they belong: whoever wins, nothing is elsewhere. */
+static void tag(uint8_t *data, uint64_t offset, uint64_t len)
+{
+    for (uint64_t at = 0; at < len; at += 8) {
+        uint64_t word = (offset + at) | 1;
+
+        memcpy(data + at, &word, 8);
+    }
+}
+
+static void must_belong(const uint8_t *data, uint64_t offset, uint64_t len)
+{
+    for (uint64_t at = 0; at < len; at += 8) {
+        uint64_t word;
+
+        memcpy(&word, data + at, 8);
+        if (word != 0 && word != ((offset + at) | 1))
+            fail_msg("%lx is at %lx", (unsigned long)word,
+                     (unsigned long)(offset + at));
+    }
+}
+
+static void storm(disk *d, model *random, uint8_t *memory)
+{
+    static const vsr_block_op ops[] = { VSR_BLOCK_READ, VSR_BLOCK_WRITE,
+                                        VSR_BLOCK_WRITE, VSR_BLOCK_DISCARD,
+                                        VSR_BLOCK_WRITE_ZEROES };
+    g_autofree vsr_block_request *r = g_new0(vsr_block_request, STORM);
+    struct iovec iov[STORM];
+    int rcs[STORM];
+
+    for (int i = 0; i < STORM; i++) {
+        uint8_t *data = memory + (size_t)i * STORM_LEN;
+
+        r[i].op = ops[model_random(random) % G_N_ELEMENTS(ops)];
+        r[i].offset = model_random(random) % (STORM_SIZE / 4096) * 4096;
+        r[i].len = 4096 * (1 + model_random(random) % (STORM_LEN / 4096));
+        r[i].len = MIN(r[i].len, STORM_SIZE - r[i].offset);
+        if (r[i].op != VSR_BLOCK_READ && model_random(random) % 2) {
+            r[i].offset &= ~UINT64_C(0xffff); /* a whole cluster */
+            r[i].len = 64 << 10;
+        }
+        if (model_random(random) % 16 == 0)
+            r[i] = (vsr_block_request){ .op = VSR_BLOCK_FLUSH };
+        r[i].may_unmap = true;
+        iov[i] = (struct iovec){ data, (size_t)r[i].len };
+        r[i].iov = &iov[i];
+        r[i].n_iov = 1;
+        tag(data, r[i].offset, r[i].len);
+    }
+    disk_run(d, r, STORM, rcs);
+    for (int i = 0; i < STORM; i++) {
+        assert_int_equal(rcs[i], 0);
+        if (r[i].op == VSR_BLOCK_READ)
+            must_belong(iov[i].iov_base, r[i].offset, r[i].len);
+    }
+}
+
+static void overlapping_requests_never_mix_places(void **state)
+{
+    g_autofree char *path = in_dir(state, "storm.qcow2");
+    g_autofree uint8_t *memory = g_malloc((size_t)STORM * STORM_LEN);
+    g_autofree uint8_t *all = g_malloc(STORM_SIZE);
+    model random;
+
+    model_init(&random, 512, 4242);
+    assert_true(vsr_block_create_qcow2(path, STORM_SIZE, NULL, 0, NULL));
+    for (int aio = VSR_BLOCK_AIO_DEFAULT; aio <= VSR_BLOCK_AIO_THREADS; aio++) {
+        vsr_block_options options =
+            disk_options((vsr_block_aio)aio, VSR_BLOCK_CACHE_WRITEBACK);
+        disk *d = disk_open(path, VSR_BLOCK_QCOW2, false, &options, NULL);
+
+        for (int i = 0; i < 150; i++)
+            storm(d, &random, memory);
+        assert_int_equal(disk_read(d, 0, all, STORM_SIZE), 0);
+        must_belong(all, 0, STORM_SIZE);
+        disk_close(d);
+        if (have_qemu())
+            must_be_sound(path);
+    }
+    model_fini(&random);
+}
+
 /* Bitmaps of changed blocks are not kept up to date here. */
 static void bitmaps_of_qemu_are_not_believed_any_more(void **state)
 {
@@ -254,6 +341,7 @@ int main(void)
         T(an_image_of_ours_keeps_what_was_written),
         T(all_cache_modes_keep_what_was_written),
         F(images_of_qemu_keep_what_was_written),
+        F(overlapping_requests_never_mix_places),
         F(bitmaps_of_qemu_are_not_believed_any_more),
         F(a_block_device_holds_an_image),
     };
