@@ -57,7 +57,10 @@ done
 # What comes there is only to come ('run' says why).
 $b cat "$ping" >/dev/null &
 # A port takes output only once somebody listens; QEMU's does from the start.
-$b chroot /root /usr/bin/env -i HOME=/root TERM=dumb LAB=kvm "$env" \
+# Not only a chroot: what looks from another mount namespace is to see "/" too.
+cd /root
+$b mount --move . /
+$b chroot . /usr/bin/env -i HOME=/root TERM=dumb LAB=kvm "$env" \
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     /bin/bash /lab/command </dev/null >"$out" 2>&1
 echo $? >"$status"
