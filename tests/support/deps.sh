@@ -10,6 +10,8 @@ DEPS_guest="busybox-static cpio"
 DEPS_test="python3 seabios valgrind clang g++ libxml2-utils nasm acpica-tools
 qemu-system-x86 qemu-utils git man-db iproute2"
 
+DEPS_debian="mmdebstrap e2fsprogs qemu-utils python3 uidmap"
+
 DEPS_lab="qemu-system-x86 qemu-system-common busybox-static kmod cpio xz-utils
 lz4"
 
