@@ -173,6 +173,7 @@ static void offloads_are_the_guests(void **state)
 {
     box b = box_new(CONTROL_FEATURES, 3);
 
+    driver_settle(b.d); /* the loop tells the network */
     assert_int_equal(fake_net_offloads(b.net),
                      VSR_NET_OFFLOAD_CSUM | VSR_NET_OFFLOAD_TSO4);
     assert_int_equal(COMMAND(&b, 5, 0, 2, 0, 0, 0, 0, 0, 0, 0), 0);
@@ -181,6 +182,7 @@ static void offloads_are_the_guests(void **state)
     assert_int_equal(fake_net_offloads(b.net),
                      VSR_NET_OFFLOAD_CSUM | VSR_NET_OFFLOAD_TSO4);
     driver_start(b.d, 0, 3);
+    driver_settle(b.d);
     assert_int_equal(fake_net_offloads(b.net), 0);
     box_free(&b);
 }
