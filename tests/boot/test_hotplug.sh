@@ -84,7 +84,7 @@ for event in "device added: virtio-disk1" "device added: net0" \
     "device removed: virtio-disk1" "device removed: net0"; do
     grep -qF "$event" "$work/events" || { cat "$work/events"; fail "no event '$event'"; }
 done
-grep -iE "WARNING:|BUG:|Oops|Call Trace|ACPI Error" "$work/out" && fail "the kernel complains"
+grep -iE "WARNING: CPU|BUG:|Oops|Call Trace|ACPI Error" "$work/out" && fail "the kernel complains"
 vctl destroy plug >/dev/null || fail "destroy"
 vctl start plug >/dev/null || fail "the second start"
 see "now vda vdb lo"

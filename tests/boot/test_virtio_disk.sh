@@ -37,7 +37,7 @@ expect "vda has 131072 sectors, $vcpus queue(s), serial 'VISOR-TEST-0001'"
 expect "visor-guest: the disk is written"
 expect "visor-guest: the disk has what was written"
 [ "$(grep -c "user space reached" "$work/out")" = 2 ] || fail "not two boots"
-grep -iE "I/O error|WARNING:|BUG:|Oops|Call Trace" "$work/out" && fail "the kernel complains"
+grep -iE "I/O error|WARNING: CPU|BUG:|Oops|Call Trace" "$work/out" && fail "the kernel complains"
 # The file system that the guest made (its magic is at 1080).
 [ "$(od -An -tx1 -j1080 -N2 "$work/disk.img")" = " 53 ef" ] || fail "nothing is in the file"
 echo "ok: $board, $vcpus vCPU(s)"
