@@ -265,7 +265,6 @@ static void l2_entries_that_are_wrong(void **state)
 static void counts_that_are_wrong(void **state)
 {
     g_autofree char *path = image_of(state);
-    g_autofree char *refs = NULL;
     uint8_t data[512] = { 1 };
     uint64_t l1;
     disk *d;

@@ -111,7 +111,6 @@ static void a_block_device_is_a_disk(void **state)
 {
     g_autofree char *path = make_file(*state, "backing", SIZE);
     g_autofree char *device = NULL;
-    g_autofree char *discards = NULL;
     vsr_block_options options = plain();
     g_autoptr(GError) error = NULL;
     disk *d;

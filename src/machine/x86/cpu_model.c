@@ -311,7 +311,6 @@ static void begin(plan *p)
 
 static void check_named(plan *p)
 {
-    g_autofree char *why = NULL;
     bool is_first = true;
 
     for (uint32_t i = 0; p->named.name && i < vsr_feature_names_count; i++) {
