@@ -12,6 +12,7 @@
  *                    lock         flock: one job at a time
  *                    run.lock     record lock of the running visor-vmm
  *                    killed       exists: a destroy had to kill the process
+ *                    *.new        being written, or left so by a kill
  *                    status.json, control.sock, vmm.log   visor-vmm's
  *
  * A domain exists if its folder does and it has a definition or a process. The

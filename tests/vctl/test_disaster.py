@@ -21,7 +21,9 @@ from support import ENGINE, TINY, VCTL, VctlTest, domain_xml
 NOBODY = 65534
 # What a domain's folder may hold when nothing is going on (driver/folder.h).
 FILES = {"name", "domain.xml", "autostart", "lock", "run.lock", "status.json",
-         "killed", "vmm.log", "vmm.log.1"}
+         "killed", "vmm.log", "vmm.log.1",
+         # Left by a kill in the middle of a write; the next one takes its place.
+         "status.json.new", "domain.xml.new", "autostart.new"}
 RUNNING_FILES = FILES | {"control.sock"}
 
 
