@@ -102,7 +102,11 @@ sanitized() {
     for report in "$dir"/reports/*; do
         [ -s "$report" ] || continue
         head -n 60 "$report"
-        echo "${dir##*/}: a report of the sanitizer" >>"$summary"
+        {
+            echo "${dir##*/}: a report of the sanitizer"
+            grep -E 'ERROR|WARNING|runtime error|SUMMARY|^ +#[0-9]+ ' "$report" |
+                head -n 16
+        } >>"$summary"
         total_failed=$((total_failed + 1))
     done
 }
