@@ -109,6 +109,7 @@ static void kvm_vm_free(vsr_engine_vm *vm)
     kvm_sys.close(vm->fd);
     kvm_sys.close(vm->device_fd);
     g_ptr_array_unref(vm->slots);
+    g_array_unref(vm->free_slots);
     g_ptr_array_unref(vm->vcpus);
     g_mutex_clear(&vm->lock);
     g_free(vm->power_on);
@@ -126,6 +127,7 @@ static vsr_engine_vm *kvm_vm_new(const vsr_vm_config *config,
     vm->max_vcpus = config->vcpus;
     vm->fd = vm->device_fd = -1;
     vm->slots = g_ptr_array_new_with_free_func(kvm_slot_free);
+    vm->free_slots = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     vm->vcpus = g_ptr_array_new();
     vm->parked = g_array_new(FALSE, FALSE, sizeof(kvm_parked));
     g_mutex_init(&vm->lock);

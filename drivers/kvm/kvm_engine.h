@@ -56,8 +56,10 @@ struct vsr_engine_vm {
     int signal;     /* of the kick */
     kvm_chips *power_on;
 
-    GMutex lock;       /* guards the rest */
-    GPtrArray *slots;  /* of kvm_slot, owned */
+    GMutex lock;        /* guards the rest */
+    GPtrArray *slots;   /* of kvm_slot, owned */
+    GArray *free_slots; /* of uint32_t: ids below n_slot_ids that nobody has */
+    uint32_t n_slot_ids;
     bool is_logging;   /* dirty pages */
     GPtrArray *vcpus;  /* of vsr_engine_vcpu, borrowed */
     GArray *parked;    /* of kvm_parked */

@@ -54,20 +54,20 @@ static int slot_set(vsr_engine_vm *vm, const kvm_slot *slot, bool is_logged,
     return kvm_ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region);
 }
 
-/* Lock held. */
-static int slot_id(const vsr_engine_vm *vm, uint32_t *out)
+/* Lock held. A guest with memory that comes and goes has thousands. */
+static int slot_id(vsr_engine_vm *vm, uint32_t *out)
 {
-    for (uint32_t id = 0; id < vm->max_slots; id++) {
-        bool is_taken = false;
+    guint n = vm->free_slots->len;
 
-        for (guint i = 0; i < vm->slots->len && !is_taken; i++)
-            is_taken = ((const kvm_slot *)vm->slots->pdata[i])->id == id;
-        if (!is_taken) {
-            *out = id;
-            return 0;
-        }
+    if (n > 0) {
+        *out = g_array_index(vm->free_slots, uint32_t, n - 1);
+        g_array_set_size(vm->free_slots, n - 1);
+        return 0;
     }
-    return -ENOSPC;
+    if (vm->n_slot_ids == vm->max_slots)
+        return -ENOSPC;
+    *out = vm->n_slot_ids++;
+    return 0;
 }
 
 static bool slot_is_sane(const vsr_mem_slot *slot)
@@ -104,10 +104,13 @@ int kvm_mem_add(vsr_engine_vm *vm, const vsr_mem_slot *mem)
     slot->mem = *mem;
     g_mutex_lock(&vm->lock);
     rc = slot_id(vm, &slot->id);
-    if (rc == 0 && vm->is_logging && !mem->readonly)
-        rc = slot_log(vm, slot);
-    else if (rc == 0)
-        rc = slot_set(vm, slot, false, mem->len);
+    if (rc == 0) {
+        rc = vm->is_logging && !mem->readonly
+                 ? slot_log(vm, slot)
+                 : slot_set(vm, slot, false, mem->len);
+        if (rc < 0)
+            g_array_append_val(vm->free_slots, slot->id);
+    }
     if (rc == 0)
         g_ptr_array_add(vm->slots, slot);
     else
@@ -127,8 +130,10 @@ int kvm_mem_remove(vsr_engine_vm *vm, const vsr_mem_slot *mem)
         if (slot->mem.gpa != mem->gpa || slot->mem.len != mem->len)
             continue;
         rc = slot_set(vm, slot, false, 0);
-        if (rc == 0)
-            g_ptr_array_remove_index_fast(vm->slots, i);
+        if (rc < 0)
+            break;
+        g_array_append_val(vm->free_slots, slot->id);
+        g_ptr_array_remove_index_fast(vm->slots, i);
         break;
     }
     g_mutex_unlock(&vm->lock);

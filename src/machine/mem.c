@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * mem.c: guest RAM: blocks of memory, where they are in the guest, and the map
- * from guest addresses. Their pages are mem_pages.c's.
- *
- * The map is an immutable array sorted by address. Adding publishes a new one;
- * the old ones live as long as the object, so that a reader needs no lock.
+ * from guest addresses. Their pages are mem_pages.c's; what comes and goes is
+ * mem_spare.c's.
  *
  * Threads: as mem.h says.
  */
@@ -17,44 +15,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/util.h"
-#include "machine/mem_pages.h"
-
-enum { PAGE_BYTES = 4096 };
-
-/* One piece of memory. */
-typedef struct {
-    char *name;
-    int fd; /* -1: anonymous, with one region */
-    uint64_t len;
-    bool readonly;
-    vsr_mem_options options;
-} mem_block;
-
-/* One mapping of a piece of a block at a guest address. */
-typedef struct {
-    mem_block *block; /* borrowed */
-    uint64_t gpa, len;
-    uint64_t offset; /* in the block */
-    uint8_t *host;   /* as in pages */
-    mem_pages pages;
-    bool in_engine;
-    gint touched; /* atomic: it may hold more than zeros */
-} mem_region;
-
-typedef struct {
-    uint32_t n;
-    mem_region *region[];
-} mem_map;
-
-struct vsr_mem {
-    const vsr_engine_ops *engine;
-    vsr_engine_vm *vm;
-    uint32_t max_slots;
-    GPtrArray *blocks;  /* of mem_block, owned */
-    GPtrArray *regions; /* of mem_region, owned, in order of creation */
-    mem_map *map;       /* atomic; newest */
-    GSList *old_maps;   /* of mem_map, owned */
-};
+#include "machine/mem_state.h"
 
 static const mem_map *map_get(const vsr_mem *mem)
 {
@@ -62,7 +23,7 @@ static const mem_map *map_get(const vsr_mem *mem)
     return __atomic_load_n(&mem->map, __ATOMIC_ACQUIRE);
 }
 
-static mem_region *region_find(const vsr_mem *mem, uint64_t gpa)
+mem_region *mem_region_find(const vsr_mem *mem, uint64_t gpa)
 {
     const mem_map *map = map_get(mem);
     uint32_t low = 0, high = map->n;
@@ -97,6 +58,7 @@ static void region_free(void *opaque)
     mem_region *region = opaque;
 
     mem_pages_unmap(&region->pages);
+    g_free(region->there);
     g_free(region);
 }
 
@@ -129,11 +91,12 @@ void vsr_mem_free(vsr_mem *mem)
     if (mem == NULL)
         return;
     for (guint i = mem->regions->len; i-- > 0;) {
-        const mem_region *region = mem->regions->pdata[i];
+        mem_region *region = mem->regions->pdata[i];
         vsr_mem_slot slot = slot_of(region);
 
         if (region->in_engine)
             (void)mem->engine->mem_remove(mem->vm, &slot);
+        mem_region_unplug_all(mem, region);
     }
     g_ptr_array_unref(mem->regions);
     g_ptr_array_unref(mem->blocks);
@@ -142,9 +105,29 @@ void vsr_mem_free(vsr_mem *mem)
     g_free(mem);
 }
 
+/* Readers may still be in the old one. */
+static void map_replace(vsr_mem *mem, mem_map *map)
+{
+    mem->old_maps = g_slist_prepend(mem->old_maps, mem->map);
+    /* Release: pairs with the acquire in map_get(). */
+    __atomic_store_n(&mem->map, map, __ATOMIC_RELEASE);
+}
+
+void mem_map_remove(vsr_mem *mem, const mem_region *region)
+{
+    const mem_map *old = mem->map;
+    mem_map *map = g_malloc(sizeof *map + old->n * sizeof map->region[0]);
+
+    map->n = 0;
+    for (uint32_t i = 0; i < old->n; i++)
+        if (old->region[i] != region)
+            map->region[map->n++] = old->region[i];
+    map_replace(mem, map);
+}
+
 static void map_publish(vsr_mem *mem, mem_region *added)
 {
-    mem_map *old = mem->map;
+    const mem_map *old = mem->map;
     mem_map *map = g_malloc(sizeof *map + (old->n + 1) * sizeof map->region[0]);
     uint32_t at = 0;
 
@@ -155,9 +138,7 @@ static void map_publish(vsr_mem *mem, mem_region *added)
     memcpy(map->region + at + 1, old->region + at,
            (old->n - at) * sizeof map->region[0]);
     map->n = old->n + 1;
-    mem->old_maps = g_slist_prepend(mem->old_maps, old);
-    /* Release: pairs with the acquire in map_get(). */
-    __atomic_store_n(&mem->map, map, __ATOMIC_RELEASE);
+    map_replace(mem, map);
 }
 
 static bool range_check(const vsr_mem *mem, const char *name, uint64_t gpa,
@@ -165,7 +146,7 @@ static bool range_check(const vsr_mem *mem, const char *name, uint64_t gpa,
 {
     const mem_map *map = map_get(mem);
 
-    if (len == 0 || gpa % PAGE_BYTES != 0 || len % PAGE_BYTES != 0 ||
+    if (len == 0 || gpa % MEM_PAGE_BYTES != 0 || len % MEM_PAGE_BYTES != 0 ||
         len > INT64_MAX || gpa > UINT64_MAX - len)
         return vsr_fail(error, VISOR_ERR_CONFIG,
                         "Memory '%s': 0x%" PRIx64 "+0x%" PRIx64
@@ -200,9 +181,10 @@ static bool engine_add(vsr_mem *mem, mem_region *region, GError **error)
     return true;
 }
 
-/* Maps, gives to the engine, publishes. */
+/* Maps, gives to the engine (unless it is spare), publishes. */
 static bool region_add(vsr_mem *mem, mem_block *block, uint64_t offset,
-                       uint64_t gpa, uint64_t len, GError **error)
+                       uint64_t gpa, uint64_t len, uint64_t unit,
+                       GError **error)
 {
     mem_region *region = g_new0(mem_region, 1);
 
@@ -211,6 +193,8 @@ static bool region_add(vsr_mem *mem, mem_block *block, uint64_t offset,
         .gpa = gpa,
         .len = len,
         .offset = offset,
+        .unit = unit,
+        .there = unit != 0 ? g_new0(gint, len / unit) : NULL,
         .pages = { .name = block->name,
                    .options = &block->options,
                    .fd = block->fd,
@@ -221,7 +205,7 @@ static bool region_add(vsr_mem *mem, mem_block *block, uint64_t offset,
     if (mem_pages_map(&region->pages, error)) {
         region->host = region->pages.host;
         if (mem_pages_populate(&region->pages, error) &&
-            engine_add(mem, region, error)) {
+            (unit != 0 || engine_add(mem, region, error))) {
             g_ptr_array_add(mem->regions, region);
             map_publish(mem, region);
             return true;
@@ -253,13 +237,13 @@ static bool block_grow(mem_block *block, uint64_t len, GError **error)
 /* 0, or a power of two that is a page's size somewhere. */
 static bool page_is_sane(uint64_t page)
 {
-    return page == 0 || (page > PAGE_BYTES && page <= (UINT64_C(1) << 40) &&
+    return page == 0 || (page > MEM_PAGE_BYTES && page <= (UINT64_C(1) << 40) &&
                          (page & (page - 1)) == 0);
 }
 
-bool vsr_mem_add_ram(vsr_mem *mem, const char *name, uint64_t gpa, uint64_t len,
-                     bool readonly, const vsr_mem_options *options,
-                     GError **error)
+bool mem_add(vsr_mem *mem, const char *name, uint64_t gpa, uint64_t len,
+             bool readonly, uint64_t unit, const vsr_mem_options *options,
+             GError **error)
 {
     static const vsr_mem_options defaults;
     mem_block *block;
@@ -280,6 +264,7 @@ bool vsr_mem_add_ram(vsr_mem *mem, const char *name, uint64_t gpa, uint64_t len,
     block->name = g_strdup(name);
     block->options = *options;
     block->readonly = readonly;
+    block->spare = unit != 0;
     block->fd = -1;
     if (options->shared &&
         !mem_pages_create(name, &block->options, &block->fd, error)) {
@@ -288,10 +273,17 @@ bool vsr_mem_add_ram(vsr_mem *mem, const char *name, uint64_t gpa, uint64_t len,
     }
     g_ptr_array_add(mem->blocks, block);
     if (block_grow(block, len, error) &&
-        region_add(mem, block, 0, gpa, len, error))
+        region_add(mem, block, 0, gpa, len, unit, error))
         return true;
     g_ptr_array_remove(mem->blocks, block);
     return false;
+}
+
+bool vsr_mem_add_ram(vsr_mem *mem, const char *name, uint64_t gpa, uint64_t len,
+                     bool readonly, const vsr_mem_options *options,
+                     GError **error)
+{
+    return mem_add(mem, name, gpa, len, readonly, 0, options, error);
 }
 
 bool vsr_mem_add_alias(vsr_mem *mem, const char *name, uint64_t offset,
@@ -307,7 +299,8 @@ bool vsr_mem_add_alias(vsr_mem *mem, const char *name, uint64_t offset,
                         name);
     if (!range_check(mem, name, gpa, len, error))
         return false;
-    align = block->options.page_bytes ? block->options.page_bytes : PAGE_BYTES;
+    align =
+        block->options.page_bytes ? block->options.page_bytes : MEM_PAGE_BYTES;
     if (offset % align != 0 || len % align != 0 || offset > block->len ||
         len > INT64_MAX - offset)
         return vsr_fail(error, VISOR_ERR_CONFIG,
@@ -316,7 +309,7 @@ bool vsr_mem_add_alias(vsr_mem *mem, const char *name, uint64_t offset,
     old_len = block->len;
     if (offset + len > block->len && !block_grow(block, offset + len, error))
         return false;
-    if (region_add(mem, block, offset, gpa, len, error))
+    if (region_add(mem, block, offset, gpa, len, 0, error))
         return true;
     if (block->len != old_len)
         (void)block_grow(block, old_len, NULL);
@@ -330,12 +323,14 @@ static bool range_is_ram(const vsr_mem *mem, uint64_t gpa, uint64_t len,
                          bool write)
 {
     while (len > 0) {
-        const mem_region *region = region_find(mem, gpa);
+        const mem_region *region = mem_region_find(mem, gpa);
         uint64_t here;
 
         if (region == NULL || (write && region->block->readonly))
             return false;
         here = region->len - (gpa - region->gpa);
+        if (!mem_region_has(region, gpa - region->gpa, MIN(here, len)))
+            return false;
         if (here >= len)
             return true;
         gpa += here;
@@ -351,7 +346,7 @@ int vsr_mem_read(vsr_mem *mem, uint64_t gpa, void *to, uint64_t len)
     if (!range_is_ram(mem, gpa, len, false))
         return -EFAULT;
     while (len > 0) {
-        const mem_region *region = region_find(mem, gpa);
+        const mem_region *region = mem_region_find(mem, gpa);
         uint64_t n = MIN(len, region->len - (gpa - region->gpa));
 
         memcpy(p, region->host + (gpa - region->gpa), n);
@@ -368,7 +363,7 @@ static void range_fill(vsr_mem *mem, uint64_t gpa, const void *from,
     const uint8_t *p = from;
 
     while (len > 0) {
-        mem_region *region = region_find(mem, gpa);
+        mem_region *region = mem_region_find(mem, gpa);
         uint64_t n = MIN(len, region->len - (gpa - region->gpa));
 
         g_atomic_int_set(&region->touched, 1);
@@ -399,10 +394,11 @@ int vsr_mem_rom_write(vsr_mem *mem, uint64_t gpa, const void *from,
 
 void *vsr_mem_map(vsr_mem *mem, uint64_t gpa, uint64_t len)
 {
-    mem_region *region = region_find(mem, gpa);
+    mem_region *region = mem_region_find(mem, gpa);
 
     if (region == NULL || region->block->readonly ||
-        len > region->len - (gpa - region->gpa))
+        len > region->len - (gpa - region->gpa) ||
+        !mem_region_has(region, gpa - region->gpa, MAX(len, 1)))
         return NULL;
     g_atomic_int_set(&region->touched, 1);
     return region->host + (gpa - region->gpa);
@@ -416,12 +412,19 @@ void vsr_mem_written(vsr_mem *mem, uint64_t gpa, uint64_t len)
 
 int vsr_mem_discard(vsr_mem *mem, uint64_t gpa, uint64_t len)
 {
-    if (gpa % PAGE_BYTES != 0 || len % PAGE_BYTES != 0)
+    if (gpa % MEM_PAGE_BYTES != 0 || len % MEM_PAGE_BYTES != 0)
         return -EINVAL;
-    if (!range_is_ram(mem, gpa, MAX(len, 1), true))
+    if (len == 0) {
+        const mem_region *region = mem_region_find(mem, gpa);
+
+        return region != NULL && !region->block->readonly
+                   ? mem_pages_discard(&region->pages, 0, 0)
+                   : -EFAULT;
+    }
+    if (!range_is_ram(mem, gpa, len, true))
         return -EFAULT;
     do {
-        const mem_region *region = region_find(mem, gpa);
+        const mem_region *region = mem_region_find(mem, gpa);
         uint64_t n = MIN(len, region->len - (gpa - region->gpa));
         int rc = mem_pages_discard(&region->pages, gpa - region->gpa, n);
 
@@ -442,7 +445,8 @@ int vsr_mem_clear(vsr_mem *mem)
         mem_region *region = mem->regions->pdata[i];
         int rc;
 
-        if (region->block->readonly)
+        /* Spare memory goes with its device's reset. */
+        if (region->block->readonly || region->unit != 0)
             continue;
         /* Nobody has written before the first run; after that, the guest. */
         if (g_atomic_int_compare_and_exchange(&region->touched, 0, 1))
@@ -462,7 +466,7 @@ uint64_t vsr_mem_ram_bytes(const vsr_mem *mem)
     for (guint i = 0; i < mem->blocks->len; i++) {
         const mem_block *block = mem->blocks->pdata[i];
 
-        if (!block->readonly)
+        if (!block->readonly && !block->spare)
             total += block->len;
     }
     return total;

@@ -55,6 +55,28 @@ bool vsr_mem_add_ram(vsr_mem *mem, const char *name, uint64_t gpa, uint64_t len,
 bool vsr_mem_add_alias(vsr_mem *mem, const char *name, uint64_t offset,
                        uint64_t gpa, uint64_t len, GError **error);
 
+/* Spare memory: an empty place of `len` bytes, where units of `unit` bytes (a
+ * power of two that gpa and len are multiples of) come and go. What is not there
+ * is no memory, to the guest and to devices. Pages come when they are touched,
+ * whatever the options say. Counts nothing in vsr_mem_ram_bytes(). Control,
+ * vCPUs stopped. NO_SUPPORT: locked or huge pages, CONFIG: no such units, or
+ * more than the engine has slots. */
+bool vsr_mem_add_spare(vsr_mem *mem, const char *name, uint64_t gpa,
+                       uint64_t len, uint64_t unit,
+                       const vsr_mem_options *options, GError **error);
+/* The place that begins at `gpa` goes, with all that is in it. Control, vCPUs
+ * stopped. */
+void vsr_mem_remove_spare(vsr_mem *mem, uint64_t gpa);
+/* Whole units, all of which are not there (plug) or there (unplug), else
+ * -EINVAL; or the engine's error; nothing is changed then. What comes reads as
+ * zeros; what goes is given back to the host. Any thread, one at a time for each
+ * place; vCPUs may run. */
+int vsr_mem_plug(vsr_mem *mem, uint64_t gpa, uint64_t len);
+int vsr_mem_unplug(vsr_mem *mem, uint64_t gpa, uint64_t len);
+/* Bytes of the units that the range touches which are there; 0 where it is no
+ * range of one place. */
+uint64_t vsr_mem_plugged(vsr_mem *mem, uint64_t gpa, uint64_t len);
+
 /* Whole range or nothing: 0, or -EFAULT when any byte is not RAM (or, for
  * write, read-only). Marks pages dirty and drops code decoded from them. */
 int vsr_mem_read(vsr_mem *mem, uint64_t gpa, void *to, uint64_t len);
