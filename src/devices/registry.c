@@ -10,6 +10,7 @@
 #include "devices/irqchip/pic.h"
 #include "devices/legacy/acpi_pm.h"
 #include "devices/legacy/acpi_reduced.h"
+#include "devices/legacy/cpu_hotplug.h"
 #include "devices/legacy/debug_exit.h"
 #include "devices/legacy/firmware_debug.h"
 #include "devices/legacy/fw_cfg.h"
@@ -24,6 +25,7 @@
 #include "devices/virtio/blk.h"
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/console.h"
+#include "devices/virtio/mem.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/p9.h"
 #include "devices/virtio/rng.h"
@@ -41,6 +43,7 @@ static const vsr_device_class *const classes[] = {
     &vsr_i8042_class,
     &vsr_acpi_pm_class,
     &vsr_acpi_reduced_class,
+    &vsr_cpu_hotplug_class,
     &vsr_reset_port_class,
     &vsr_debug_exit_class,
     &vsr_test_bench_class,
@@ -51,6 +54,7 @@ static const vsr_device_class *const classes[] = {
     &vsr_virtio_net_class,
     &vsr_virtio_rng_class,
     &vsr_virtio_balloon_class,
+    &vsr_virtio_mem_class,
     &vsr_virtio_vsock_class,
     &vsr_virtio_9p_class,
 };

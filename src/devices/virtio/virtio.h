@@ -50,6 +50,7 @@ enum {
     VSR_VIRTIO_ID_BALLOON = 5,
     VSR_VIRTIO_ID_9P = 9,
     VSR_VIRTIO_ID_VSOCK = 19,
+    VSR_VIRTIO_ID_MEM = 24,
 };
 
 /* 6 "Reserved Feature Bits" */
