@@ -66,10 +66,12 @@ enum {
     VISOR_CONSOLE_REPLAY = 1u << 0, /**< first the last 64 KiB of output */
     VISOR_CONSOLE_FORCE = 1u << 1,  /**< detach others */
 
-    /** What a change of devices is for: the running domain, the definition, or
-     * both; neither: the running domain if it runs, else the definition. */
+    /** What a change is for: the running domain, the definition, or both;
+     * neither: the running domain if it runs, else the definition. */
     VISOR_AFFECT_LIVE = 1u << 0,
     VISOR_AFFECT_CONFIG = 1u << 1,
+    /** The maximum of vCPUs or memory: of a definition only. */
+    VISOR_AFFECT_MAXIMUM = 1u << 2,
 
     VISOR_METADATA_DESCRIPTION = 0, /**< kinds of visor_domain_set_metadata() */
     VISOR_METADATA_TITLE = 1,
@@ -273,6 +275,53 @@ VISOR_API VISOR_CHECK int visor_domain_detach_device(visor_domain *dom,
                                                      const char *xml,
                                                      uint32_t flags,
                                                      visor_error **err);
+
+/**
+ * The device that `xml` means becomes as `xml` says. Of a running domain that can
+ * be, among others: limits of a disk (<iotune>) and an interface (<bandwidth>),
+ * the state of its link, the size of <memory>; the documentation of `vctl
+ * update-device` lists them. Returns: 0, VISOR_ERR_NOT_FOUND,
+ * VISOR_ERR_NO_SUPPORT (names what cannot change while it is used; then nothing
+ * has changed), VISOR_ERR_CONFIG, VISOR_ERR_STATE, VISOR_ERR_XML. Since: 0.1
+ */
+VISOR_API VISOR_CHECK int visor_domain_update_device(visor_domain *dom,
+                                                     const char *xml,
+                                                     uint32_t flags,
+                                                     visor_error **err);
+/**
+ * How many vCPUs there are (flags: VISOR_AFFECT_*), up to the maximum of the
+ * definition; with VISOR_AFFECT_MAXIMUM that one. Of a running domain, further
+ * ones are there on return, and it is up to the guest to use them; for fewer the
+ * guest is asked to let go of the last ones, which is waited for as long as the
+ * connection's timeout says. Returns: 0, VISOR_ERR_CONFIG (names the limit),
+ * VISOR_ERR_TIMEOUT (the guest has not let go, and still may),
+ * VISOR_ERR_NO_SUPPORT, VISOR_ERR_STATE. Since: 0.1
+ */
+VISOR_API VISOR_CHECK int visor_domain_set_vcpus(visor_domain *dom,
+                                                 uint32_t vcpus, uint32_t flags,
+                                                 visor_error **err);
+/**
+ * Memory in KiB, up to <memory>, or that with VISOR_AFFECT_MAXIMUM (flags:
+ * VISOR_AFFECT_*). A running guest gives and takes it by its balloon, at its
+ * leisure: visor_domain_get_info() says how much it has. Returns: 0,
+ * VISOR_ERR_CONFIG (names the limit), VISOR_ERR_NO_SUPPORT (no balloon),
+ * VISOR_ERR_STATE. Since: 0.1
+ */
+VISOR_API VISOR_CHECK int visor_domain_set_memory(visor_domain *dom,
+                                                  uint64_t kib, uint32_t flags,
+                                                  visor_error **err);
+/**
+ * The disk of a running domain with that target ("vda") has `bytes` bytes, and
+ * the guest hears of it. Smaller loses what was at the end. A multiple of 512.
+ * flags: none. Returns: 0, VISOR_ERR_NOT_FOUND, VISOR_ERR_CONFIG, VISOR_ERR_STATE,
+ * VISOR_ERR_RESOURCE (no room on the host), VISOR_ERR_NO_SUPPORT (read-only,
+ * shared, a block device or NBD). Since: 0.1
+ */
+VISOR_API VISOR_CHECK int visor_domain_resize_disk(visor_domain *dom,
+                                                   const char *target,
+                                                   uint64_t bytes,
+                                                   uint32_t flags,
+                                                   visor_error **err);
 
 VISOR_END_DECLS
 

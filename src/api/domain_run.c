@@ -215,40 +215,6 @@ int visor_domain_get_stats(visor_domain *dom, visor_stat **out,
     return n;
 }
 
-/* --- devices -------------------------------------------------------------------------- */
-
-enum { AFFECT = VISOR_AFFECT_LIVE | VISOR_AFFECT_CONFIG };
-
-int visor_domain_attach_device(visor_domain *dom, const char *xml,
-                               uint32_t flags, visor_error **err)
-{
-    GError *error = NULL;
-
-    API_REQUIRE(dom != NULL, err, "The domain is NULL");
-    API_REQUIRE(xml != NULL, err, "The XML is NULL");
-    API_REQUIRE_FLAGS(flags, AFFECT, err);
-    API_REQUIRE_WRITE(dom->conn, err);
-    API_REQUIRE_SLOT(ops_of(dom)->attach, "attach devices", err);
-    if (!ops_of(dom)->attach(&dom->conn->conn, dom->uuid, xml, flags, &error))
-        return api_error(err, error);
-    return 0;
-}
-
-int visor_domain_detach_device(visor_domain *dom, const char *xml,
-                               uint32_t flags, visor_error **err)
-{
-    GError *error = NULL;
-
-    API_REQUIRE(dom != NULL, err, "The domain is NULL");
-    API_REQUIRE(xml != NULL, err, "The XML is NULL");
-    API_REQUIRE_FLAGS(flags, AFFECT, err);
-    API_REQUIRE_WRITE(dom->conn, err);
-    API_REQUIRE_SLOT(ops_of(dom)->detach, "detach devices", err);
-    if (!ops_of(dom)->detach(&dom->conn->conn, dom->uuid, xml, flags, &error))
-        return api_error(err, error);
-    return 0;
-}
-
 /* --- consoles ------------------------------------------------------------------------- */
 
 int visor_domain_open_console(visor_domain *dom, uint32_t port, uint32_t flags,

@@ -17,6 +17,7 @@
 
 #include <glib.h>
 
+#include "conf/change.h"
 #include "driver/cancel.h"
 #include "engine/engine.h"
 
@@ -120,11 +121,10 @@ struct vsr_domain_ops {
     bool (*stats)(vsr_conn *, const char *uuid,
                   void (*fn)(const char *name, uint64_t value, void *opaque),
                   void *opaque, GError **);
-    /* `xml` is one device; flags are VISOR_AFFECT_*, one at the least. */
-    bool (*attach)(vsr_conn *, const char *uuid, const char *xml,
-                   uint32_t flags, GError **);
-    bool (*detach)(vsr_conn *, const char *uuid, const char *xml,
-                   uint32_t flags, GError **);
+    /* `text` is the XML of one device, or whose size; flags are
+     * VISOR_AFFECT_*. */
+    bool (*change)(vsr_conn *, const char *uuid, vsr_change_kind kind,
+                   const char *text, uint64_t value, uint32_t flags, GError **);
     /* A connected socket, or -1. */
     int (*console)(vsr_conn *, const char *uuid, uint32_t port, uint32_t flags,
                    GError **);

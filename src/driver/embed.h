@@ -89,10 +89,9 @@ bool embed_run(embed *e, embed_domain *domain, const vsr_domain_conf *conf,
                uint32_t flags, GError **error);
 bool embed_stop(embed *e, embed_domain *domain, GError **error);
 
-/* embed_devices.c: slots of the table. */
-bool vsr_embed_attach(vsr_conn *conn, const char *uuid, const char *xml,
-                      uint32_t flags, GError **error);
-bool vsr_embed_detach(vsr_conn *conn, const char *uuid, const char *xml,
-                      uint32_t flags, GError **error);
+/* embed_change.c: a slot of the table. */
+bool vsr_embed_change(vsr_conn *conn, const char *uuid, vsr_change_kind kind,
+                      const char *text, uint64_t value, uint32_t flags,
+                      GError **error);
 
 #endif

@@ -100,20 +100,18 @@ vsr_json *vsr_session_ask_fds(vsr_conn *conn, int folder_fd, const char *method,
                               vsr_json *params, const int *fds, uint32_t n_fds,
                               GError **error);
 
-/* native_devices.c: slots of the table; and a definition with a device more or
- * less, complete. */
-bool vsr_session_attach(vsr_conn *conn, const char *uuid, const char *xml,
-                        uint32_t flags, GError **error);
-bool vsr_session_detach(vsr_conn *conn, const char *uuid, const char *xml,
-                        uint32_t flags, GError **error);
-bool vsr_native_change_device(vsr_domain_conf *conf,
-                              const vsr_device_conf *device, bool is_attach,
+/* native_change.c: a slot of the table. */
+bool vsr_session_change(vsr_conn *conn, const char *uuid, vsr_change_kind kind,
+                        const char *text, uint64_t value, uint32_t flags,
+                        GError **error);
+/* A change from what the slot is called with; cleared by the caller. XML. */
+bool vsr_native_read_change(vsr_change_kind kind, const char *text,
+                            uint64_t value, vsr_change *out, GError **error);
+/* VISOR_AFFECT_*: what it is for when that was left open, else whether that can
+ * be. STATE, NO_SUPPORT. */
+bool vsr_native_choose_affect(const vsr_change *change, bool is_active,
+                              bool is_persistent, uint32_t *flags,
                               GError **error);
-
-bool vsr_native_choose_affect(bool is_active, bool is_persistent,
-                              uint32_t *flags, GError **error);
-/* Says TIMEOUT; false. */
-bool vsr_native_still_there(const vsr_device_conf *device, GError **error);
 
 /* native_watch.c: events until freed. */
 vsr_watch *vsr_watch_new(vsr_conn *conn, GError **error);

@@ -520,8 +520,8 @@ static bool embed_info(vsr_conn *conn, const char *uuid, vsr_domain_info *out,
     domain = find(e, uuid, error);
     if (domain != NULL) {
         live = embed_live_of(domain, NULL);
-        if (live != NULL || domain->conf != NULL)
-            vsr_native_info_of(live != NULL ? live->conf : domain->conf, out);
+        if (domain->conf != NULL)
+            vsr_native_info_of(domain->conf, out);
         out->state = domain->state;
         out->reason = domain->reason;
         out->exit_status = domain->exit_status;
@@ -529,8 +529,12 @@ static bool embed_info(vsr_conn *conn, const char *uuid, vsr_domain_info *out,
         out->autostart = domain->autostart;
     }
     g_mutex_unlock(&e->lock);
-    if (live != NULL)
+    if (live != NULL) {
+        g_autoptr(vsr_domain_conf) conf = vsr_vmm_conf(live->vmm);
+
+        vsr_native_info_of(conf, out);
         (void)vsr_vmm_stats(live->vmm, pick_cpu_time, &out->cpu_time_ns, NULL);
+    }
     embed_live_unref(live);
     embed_domain_unref(domain);
     return domain != NULL;
@@ -798,8 +802,7 @@ const vsr_domain_ops vsr_embed_domain_ops = {
     .set_metadata = embed_set_metadata,
     .get_metadata = embed_get_metadata,
     .stats = embed_stats,
-    .attach = vsr_embed_attach,
-    .detach = vsr_embed_detach,
+    .change = vsr_embed_change,
     .console = embed_console,
     .send_input = embed_send_input,
 };

@@ -506,7 +506,6 @@ const vsr_domain_ops vsr_session_domain_ops = {
     .set_metadata = session_set_metadata,
     .get_metadata = session_get_metadata,
     .stats = vsr_session_stats,
-    .attach = vsr_session_attach,
-    .detach = vsr_session_detach,
+    .change = vsr_session_change,
     .console = vsr_session_console,
 };

@@ -6,25 +6,14 @@
 #include "vctl.h"
 
 static struct {
-    gboolean live, config, persistent, readonly;
+    gboolean readonly;
     char *subdriver, *cache, *io, *serial, *mac, *target;
 } opt;
 
-#define AFFECT                                                                 \
-    { "live", 0, 0, G_OPTION_ARG_NONE, &opt.live, "change the running domain", \
-      NULL },                                                                  \
-        { "config",    0,                                                      \
-          0,           G_OPTION_ARG_NONE,                                      \
-          &opt.config, "change the definition",                                \
-          NULL },                                                              \
-    {                                                                          \
-        "persistent", 0, 0, G_OPTION_ARG_NONE, &opt.persistent,                \
-            "both, as far as there are both", NULL                             \
-    }
-
-static const GOptionEntry affect_options[] = { AFFECT, { .long_name = NULL } };
+static const GOptionEntry affect_options[] = { VCTL_AFFECT,
+                                               { .long_name = NULL } };
 static const GOptionEntry disk_options[] = {
-    AFFECT,
+    VCTL_AFFECT,
     { "subdriver", 0, 0, G_OPTION_ARG_STRING, &opt.subdriver,
       "the image's format: raw (the default) or qcow2", "FORMAT" },
     { "cache", 0, 0, G_OPTION_ARG_STRING, &opt.cache,
@@ -37,7 +26,7 @@ static const GOptionEntry disk_options[] = {
     { .long_name = NULL },
 };
 static const GOptionEntry interface_options[] = {
-    AFFECT,
+    VCTL_AFFECT,
     { "mac", 0, 0, G_OPTION_ARG_STRING, &opt.mac,
       "the guest's address; one is chosen otherwise", "MAC" },
     { "target", 0, 0, G_OPTION_ARG_STRING, &opt.target,
@@ -47,57 +36,48 @@ static const GOptionEntry interface_options[] = {
 
 /* --- attaching and detaching -------------------------------------------------------- */
 
-static uint32_t affected(visor_domain *dom)
-{
-    visor_domain_info info = { .size = sizeof info };
-    uint32_t flags = 0;
+typedef int change_fn(visor_domain *dom, const char *xml, uint32_t flags,
+                      visor_error **err);
 
-    if (opt.live)
-        flags |= VISOR_AFFECT_LIVE;
-    if (opt.config)
-        flags |= VISOR_AFFECT_CONFIG;
-    if (opt.persistent && visor_domain_get_info(dom, &info, NULL) == 0) {
-        flags |= info.persistent ? VISOR_AFFECT_CONFIG : 0u;
-        flags |= info.state != VISOR_STATE_SHUTOFF ? VISOR_AFFECT_LIVE : 0u;
-    }
-    return flags;
-}
-
-static int change(vctl *v, const char *name, const char *xml, bool is_attach)
+static int change(vctl *v, const char *name, const char *xml, change_fn *fn)
 {
+    const char *what = fn == visor_domain_attach_device   ? "attached"
+                       : fn == visor_domain_detach_device ? "detached"
+                                                          : "updated";
     visor_error *err = NULL;
     int status;
     visor_domain *dom = vctl_domain(v, name, &status);
-    uint32_t flags;
 
     if (!dom)
         return status;
-    flags = affected(dom);
-    status = is_attach ? visor_domain_attach_device(dom, xml, flags, &err)
-                       : visor_domain_detach_device(dom, xml, flags, &err);
-    if (status < 0)
+    if (fn(dom, xml, vctl_affected(dom), &err) < 0)
         status = vctl_fail(err);
     else
-        vctl_say(v, "Device %s", is_attach ? "attached" : "detached");
+        vctl_say(v, "Device %s", what);
     visor_domain_unref(dom);
     return status;
 }
 
-static int change_from_file(vctl *v, char **args, bool is_attach)
+static int change_from_file(vctl *v, char **args, change_fn *fn)
 {
     g_autofree char *xml = vctl_read_file(args[1]);
 
-    return xml ? change(v, args[0], xml, is_attach) : VCTL_FAILED;
+    return xml ? change(v, args[0], xml, fn) : VCTL_FAILED;
 }
 
 static int cmd_attach_device(vctl *v, int n_args, char **args)
 {
-    return change_from_file(v, args, true);
+    return change_from_file(v, args, visor_domain_attach_device);
 }
 
 static int cmd_detach_device(vctl *v, int n_args, char **args)
 {
-    return change_from_file(v, args, false);
+    return change_from_file(v, args, visor_domain_detach_device);
+}
+
+static int cmd_update_device(vctl *v, int n_args, char **args)
+{
+    return change_from_file(v, args, visor_domain_update_device);
 }
 
 static void add_attr(GString *xml, const char *name, const char *value)
@@ -132,7 +112,7 @@ static int cmd_attach_disk(vctl *v, int n_args, char **args)
     if (serial)
         g_string_append_printf(xml, "<serial>%s</serial>", serial);
     g_string_append(xml, "</disk>");
-    status = change(v, args[0], xml->str, true);
+    status = change(v, args[0], xml->str, visor_domain_attach_device);
     g_string_free(xml, TRUE);
     return status;
 }
@@ -144,7 +124,7 @@ static int cmd_detach_disk(vctl *v, int n_args, char **args)
     g_autofree char *xml = g_strdup_printf(
         "<disk><source file='/'/><target dev='%s'/></disk>", target);
 
-    return change(v, args[0], xml, false);
+    return change(v, args[0], xml, visor_domain_detach_device);
 }
 
 static int cmd_attach_interface(vctl *v, int n_args, char **args)
@@ -171,7 +151,7 @@ static int cmd_attach_interface(vctl *v, int n_args, char **args)
         g_string_append(xml, "/>");
     }
     g_string_append(xml, "</interface>");
-    status = change(v, args[0], xml->str, true);
+    status = change(v, args[0], xml->str, visor_domain_attach_device);
     g_string_free(xml, TRUE);
     return status;
 }
@@ -182,7 +162,7 @@ static int cmd_detach_interface(vctl *v, int n_args, char **args)
     g_autofree char *xml = g_strdup_printf(
         "<interface type='null'><mac address='%s'/></interface>", mac);
 
-    return change(v, args[0], xml, false);
+    return change(v, args[0], xml, visor_domain_detach_device);
 }
 
 /* --- what there is ------------------------------------------------------------------ */
@@ -346,31 +326,32 @@ static int cmd_domiflist(vctl *v, int n_args, char **args)
 }
 
 #define GROUP "Devices"
-#define WHERE                                                            \
-    "Without --live and --config the running domain is changed, or the " \
-    "definition of one that is off."
 
 const vctl_command vctl_device_commands[] = {
-    { "attach-device", GROUP, "DOMAIN FILE", "attach a device from XML", WHERE,
-      affect_options, 2, 2, cmd_attach_device },
+    { "attach-device", GROUP, "DOMAIN FILE", "attach a device from XML",
+      VCTL_AFFECT_HELP, affect_options, 2, 2, cmd_attach_device },
     { "detach-device", GROUP, "DOMAIN FILE",
       "detach the device that the XML means",
       "A disk is meant by its target, an interface by its MAC address. A "
       "running guest must let go of it; exit status 6 says that it has "
-      "not yet. " WHERE,
+      "not yet. " VCTL_AFFECT_HELP,
       affect_options, 2, 2, cmd_detach_device },
+    { "update-device", GROUP, "DOMAIN FILE",
+      "change the device that the XML means",
+      "The device becomes as the XML says. " VCTL_AFFECT_HELP, affect_options,
+      2, 2, cmd_update_device },
     { "attach-disk", GROUP, "DOMAIN SOURCE TARGET", "attach a disk",
-      "SOURCE is an image or a block device, TARGET is vda, vdb … " WHERE,
+      "SOURCE is an image or a block device, TARGET is vda, vdb … " VCTL_AFFECT_HELP,
       disk_options, 3, 3, cmd_attach_disk },
-    { "detach-disk", GROUP, "DOMAIN TARGET", "detach a disk", WHERE,
+    { "detach-disk", GROUP, "DOMAIN TARGET", "detach a disk", VCTL_AFFECT_HELP,
       affect_options, 2, 2, cmd_detach_disk },
     { "attach-interface", GROUP, "DOMAIN TYPE [SOURCE]",
       "attach a network interface",
       "TYPE is user, bridge (SOURCE: the bridge), direct (SOURCE: the host's "
-      "link), ethernet or null. " WHERE,
+      "link), ethernet or null. " VCTL_AFFECT_HELP,
       interface_options, 2, 3, cmd_attach_interface },
     { "detach-interface", GROUP, "DOMAIN MAC", "detach a network interface",
-      WHERE, affect_options, 2, 2, cmd_detach_interface },
+      VCTL_AFFECT_HELP, affect_options, 2, 2, cmd_detach_interface },
     { "domblklist", GROUP, "DOMAIN", "list a domain's disks", "", NULL, 1, 1,
       cmd_domblklist },
     { "domiflist", GROUP, "DOMAIN", "list a domain's network interfaces", "",

@@ -329,14 +329,18 @@ static int run_domain(vctl *v, const char *xml)
 
     if (visor_connection_set_output(v->conn, on_output, NULL, &err) < 0 ||
         visor_event_subscribe(v->conn, NULL, 0, on_event, &e, NULL, &err) < 0 ||
-        visor_domain_define_xml(v->conn, xml, 0, &dom, &err) < 0 ||
-        visor_domain_start(dom, 0, &err) < 0) {
+        visor_domain_define_xml(v->conn, xml, 0, &dom, &err) < 0) {
         vctl_fail(err);
         goto out;
     }
+    /* Before the guest says anything. */
     if (isatty(STDIN_FILENO) && !v->quiet)
         fprintf(stderr, "Running on %s; Ctrl-] ends it\n",
                 visor_connection_get_engine(v->conn));
+    if (visor_domain_start(dom, 0, &err) < 0) {
+        vctl_fail(err);
+        goto out;
+    }
     if (!wait_for_end(v, dom, &e)) {
         fprintf(stderr, "vctl: still running after %d s\n", opt.timeout);
         status = VCTL_RUN_TIMEOUT;

@@ -57,6 +57,7 @@ const vctl_command *vctl_command_at(guint index); /* NULL after the last */
 extern const vctl_command vctl_domain_commands[];
 extern const vctl_command vctl_metadata_commands[];
 extern const vctl_command vctl_device_commands[];
+extern const vctl_command vctl_set_commands[];
 extern const vctl_command vctl_info_commands[];
 extern const vctl_command vctl_run_commands[];
 extern const vctl_command vctl_console_commands[];
@@ -74,6 +75,33 @@ int vctl_usage(const char *format, ...) G_GNUC_PRINTF(1, 2);
 /* Unless --quiet: one line to stdout for people. */
 void vctl_say(const vctl *v, const char *format, ...) G_GNUC_PRINTF(2, 3);
 char *vctl_read_file(const char *path); /* "-": stdin; NULL after an error */
+
+/* affect.c: what a change is for. Three rows of an option table, words of the
+ * help, and the VISOR_AFFECT_* they stand for. */
+extern gboolean vctl_affect_live, vctl_affect_config, vctl_affect_persistent;
+#define VCTL_AFFECT                                                     \
+    { "live",                                                           \
+      0,                                                                \
+      0,                                                                \
+      G_OPTION_ARG_NONE,                                                \
+      &vctl_affect_live,                                                \
+      "change the running domain",                                      \
+      NULL },                                                           \
+        { "config",                                                     \
+          0,                                                            \
+          0,                                                            \
+          G_OPTION_ARG_NONE,                                            \
+          &vctl_affect_config,                                          \
+          "change the definition",                                      \
+          NULL },                                                       \
+    {                                                                   \
+        "persistent", 0, 0, G_OPTION_ARG_NONE, &vctl_affect_persistent, \
+            "both, as far as there are both", NULL                      \
+    }
+#define VCTL_AFFECT_HELP                                                 \
+    "Without --live and --config the running domain is changed, or the " \
+    "definition of one that is off."
+uint32_t vctl_affected(visor_domain *dom);
 
 /* cmd_console.c: this terminal on a serial port; VISOR_CONSOLE_* flags. */
 int vctl_console_of(vctl *v, visor_domain *dom, uint32_t port, uint32_t flags);

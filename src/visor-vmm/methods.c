@@ -10,10 +10,10 @@
 #include <visor/domain.h>
 
 #include "base/error.h"
+#include "driver/change_json.h"
 #include "driver/native.h"
 #include "driver/setup_devices.h"
 #include "visor-vmm/vmm_main.h"
-#include "xml/device.h"
 #include "xml/domain.h"
 
 /* The runtime, or NULL with STATE while it is being built or taken down. */
@@ -147,11 +147,16 @@ static vsr_json *method_info(void *opaque, vsr_rpc_peer *peer,
     vsr_json *result = vsr_json_new_object();
     vsr_domain_info info = { 0 };
 
-    g_mutex_lock(&p->lock);
-    vsr_native_info_of(p->conf, &info);
-    g_mutex_unlock(&p->lock);
-    if (vmm != NULL)
+    if (vmm != NULL) {
+        g_autoptr(vsr_domain_conf) live = vsr_vmm_conf(vmm);
+
+        vsr_native_info_of(live, &info);
         (void)vsr_vmm_stats(vmm, pick_cpu_time, &info.cpu_time_ns, NULL);
+    } else {
+        g_mutex_lock(&p->lock);
+        vsr_native_info_of(p->conf, &info);
+        g_mutex_unlock(&p->lock);
+    }
     vsr_json_set_uint(result, "max_memory_kib", info.max_memory_kib);
     vsr_json_set_uint(result, "memory_kib", info.memory_kib);
     vsr_json_set_uint(result, "vcpus", info.vcpus);
@@ -250,83 +255,83 @@ static vsr_json *method_metadata(void *opaque, vsr_rpc_peer *peer,
     return ok ? vsr_json_new_object() : NULL;
 }
 
-/* The device that a call is about, or NULL. */
-static vsr_device_conf *device_of(const vsr_json *params, GError **error)
+/* What came with a device, or NULL. */
+static vsr_device_resource *resource_of(vmm_process *p, vsr_rpc_peer *peer,
+                                        const vsr_json *params,
+                                        vsr_device_kind kind, GError **error)
 {
-    const char *xml = NULL;
+    g_autoptr(vsr_device_resource) resource = vsr_device_resource_from_json(
+        vsr_rpc_peer_message(peer), vsr_json_get(params, "resource"));
 
-    if (!vsr_json_get_string(params, "device", &xml)) {
-        (void)vsr_fail(error, VISOR_ERR_PROTOCOL, "No device is named");
-        return NULL;
-    }
-    return vsr_device_xml_parse(xml, strlen(xml), error);
-}
-
-static vsr_json *method_attach(void *opaque, vsr_rpc_peer *peer,
-                               const vsr_json *params, int *fd_out,
-                               GError **error)
-{
-    vsr_vmm *vmm = vmm_of(opaque, error);
-    g_autoptr(vsr_device_conf) device = device_of(params, error);
-    vsr_device_resource *resource;
-
-    if (vmm == NULL || device == NULL)
-        return NULL;
-    resource = vsr_device_resource_from_json(vsr_rpc_peer_message(peer),
-                                             vsr_json_get(params, "resource"));
-    if (resource == NULL || resource->kind != device->kind) {
-        vsr_device_resource_free(resource);
+    if (resource == NULL || resource->kind != kind) {
         (void)vsr_fail(error, VISOR_ERR_PROTOCOL,
                        "What came with the device makes no sense");
         return NULL;
     }
-    if (!vmm_process_keep_device(opaque, resource, error)) {
-        vsr_device_resource_free(resource);
-        return NULL;
-    }
-    if (!vsr_vmm_attach(vmm, device, resource, error))
-        return NULL;
-    return vsr_json_new_object();
+    return vmm_process_keep_device(p, resource, error)
+               ? g_steal_pointer(&resource)
+               : NULL;
 }
 
-static vsr_json *is_there(vsr_vmm *vmm, const vsr_device_conf *device)
+static vsr_json *is_done(vsr_vmm *vmm, const vsr_change *change)
 {
     vsr_json *result = vsr_json_new_object();
 
-    vsr_json_set_bool(result, "is_there", vsr_vmm_has_device(vmm, device));
+    vsr_json_set_bool(result, "is_done", vsr_vmm_is_changed(vmm, change));
     return result;
 }
 
-static vsr_json *method_detach(void *opaque, vsr_rpc_peer *peer,
+static vsr_json *method_change(void *opaque, vsr_rpc_peer *peer,
                                const vsr_json *params, int *fd_out,
                                GError **error)
 {
     vsr_vmm *vmm = vmm_of(opaque, error);
-    g_autoptr(vsr_device_conf) device = device_of(params, error);
+    vsr_device_resource *resource = NULL;
+    vsr_json *result = NULL;
+    vsr_change change = { 0 };
+    bool ok = vmm != NULL && vsr_change_from_json(params, &change, error);
 
-    if (vmm == NULL || device == NULL || !vsr_vmm_detach(vmm, device, error))
-        return NULL;
-    return is_there(vmm, device);
+    if (ok && change.kind == VSR_CHANGE_ATTACH) {
+        resource =
+            resource_of(opaque, peer, params, change.device->kind, error);
+        ok = resource != NULL;
+    }
+    if (ok && vsr_vmm_change(vmm, &change, resource, error))
+        result = is_done(vmm, &change);
+    vsr_change_clear(&change);
+    return result;
 }
 
-static vsr_json *method_has_device(void *opaque, vsr_rpc_peer *peer,
+static vsr_json *method_is_changed(void *opaque, vsr_rpc_peer *peer,
                                    const vsr_json *params, int *fd_out,
                                    GError **error)
 {
     vsr_vmm *vmm = vmm_of(opaque, error);
-    g_autoptr(vsr_device_conf) device = device_of(params, error);
+    vsr_json *result = NULL;
+    vsr_change change = { 0 };
 
-    return vmm == NULL || device == NULL ? NULL : is_there(vmm, device);
+    if (vmm != NULL && vsr_change_from_json(params, &change, error))
+        result = is_done(vmm, &change);
+    vsr_change_clear(&change);
+    return result;
 }
 
 const vsr_rpc_method vmm_methods[] = {
-    { "hello", method_hello },           { "state", method_state },
-    { "suspend", method_suspend },       { "resume", method_resume },
-    { "reset", method_reset },           { "shutdown", method_shutdown },
-    { "reboot", method_reboot },         { "destroy", method_destroy },
-    { "subscribe", method_subscribe },   { "info", method_info },
-    { "stats", method_stats },           { "xml", method_xml },
-    { "console", method_console },       { "metadata", method_metadata },
-    { "attach", method_attach },         { "detach", method_detach },
-    { "has_device", method_has_device }, { NULL, NULL },
+    { "hello", method_hello },
+    { "state", method_state },
+    { "suspend", method_suspend },
+    { "resume", method_resume },
+    { "reset", method_reset },
+    { "shutdown", method_shutdown },
+    { "reboot", method_reboot },
+    { "destroy", method_destroy },
+    { "subscribe", method_subscribe },
+    { "info", method_info },
+    { "stats", method_stats },
+    { "xml", method_xml },
+    { "console", method_console },
+    { "metadata", method_metadata },
+    { "change", method_change },
+    { "is_changed", method_is_changed },
+    { NULL, NULL },
 };

@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "vmm/plugged.h"
 
-static bool check_active(const vsr_vmm *vmm, GError **error)
+bool vmm_check_active(const vsr_vmm *vmm, GError **error)
 {
     if (vmm->machine == NULL || vmm->state == VSR_STATE_SHUTOFF)
         return vsr_fail(error, VISOR_ERR_STATE, "Domain '%s' is shut off",
@@ -57,7 +57,7 @@ static bool do_attach(vsr_vmm *vmm, void *opaque, GError **error)
     GPtrArray *devices = vmm->conf->devices;
     bool is_port = conf->kind == VSR_DEVICE_CHANNEL && vmm->n_channels > 0;
 
-    if (!check_active(vmm, error))
+    if (!vmm_check_active(vmm, error))
         return false;
     if (vmm->hotplug == NULL && !is_port)
         return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
@@ -95,14 +95,11 @@ static bool do_detach(vsr_vmm *vmm, void *opaque, GError **error)
     vsr_device_conf *conf;
     char room[64];
 
-    if (!check_active(vmm, error))
+    if (!vmm_check_active(vmm, error))
         return false;
     conf = vsr_device_find_like(vmm->conf->devices, like);
     if (conf == NULL)
-        return vsr_fail(error, VISOR_ERR_NOT_FOUND,
-                        "Domain '%s' has no <%s> '%s'", vmm->conf->name,
-                        vsr_device_kind_text(like->kind),
-                        vsr_device_label(like, room));
+        return vsr_change_no_device(like, vmm->conf->name, error);
     if (conf->kind == VSR_DEVICE_CHANNEL)
         return vmm_remove_channel(vmm, conf, error);
     if (vmm->hotplug == NULL || conf->slot == 0)

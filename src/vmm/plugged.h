@@ -34,7 +34,9 @@ bool vmm_add_one(vsr_vmm *vmm, vsr_device_conf *conf,
 void vmm_take_back(vsr_vmm *vmm, const vsr_device_conf *conf);
 /* A port goes at once: its guest sees it closed. */
 bool vmm_remove_channel(vsr_vmm *vmm, vsr_device_conf *conf, GError **error);
-/* hotplug.c: to whom it may concern. */
+/* hotplug.c: STATE if it is shut off. */
+bool vmm_check_active(const vsr_vmm *vmm, GError **error);
+/* To whom it may concern. */
 void vmm_tell_device(vsr_vmm *vmm, const char *alias, bool is_there);
 /* Of one that has gone from the machine; and of all, which have. */
 void vmm_plugged_free(vmm_plugged *plugged);

@@ -11,8 +11,7 @@
 #define VSR_VMM_VMM_H
 
 #include "chardev/chardev.h"
-#include "conf/device_conf.h"
-#include "conf/domain_conf.h"
+#include "conf/change.h"
 #include "engine/engine.h"
 #include "vmm/device_resources.h"
 
@@ -121,6 +120,15 @@ typedef bool vsr_thread_fn(vsr_thread_kind kind, void *opaque, GError **error);
 bool vsr_vmm_each_thread(vsr_vmm *vmm, vsr_thread_fn *fn, void *opaque,
                          GError **error);
 
+/* --- changes of a machine that is there ----------------------------------- */
+
+/* One of those below, by its kind. `resource`: of a device that comes; taken in
+ * any case; else NULL. */
+bool vsr_vmm_change(vsr_vmm *vmm, const vsr_change *change,
+                    vsr_device_resource *resource, GError **error);
+/* Has the guest done its part? */
+bool vsr_vmm_is_changed(vsr_vmm *vmm, const vsr_change *change);
+
 /* A further device: on return it is in the machine, and the guest is told.
  * `resource` is taken. STATE; NO_SUPPORT: not on this machine; EXISTS, CONFIG. */
 bool vsr_vmm_attach(vsr_vmm *vmm, const vsr_device_conf *conf,
@@ -129,6 +137,20 @@ bool vsr_vmm_attach(vsr_vmm *vmm, const vsr_device_conf *conf,
  * it is gone. NOT_FOUND. */
 bool vsr_vmm_detach(vsr_vmm *vmm, const vsr_device_conf *like, GError **error);
 bool vsr_vmm_has_device(vsr_vmm *vmm, const vsr_device_conf *like);
+/* The device that `conf` means becomes as it says, whatever of that can change
+ * while it is used; NO_SUPPORT names what cannot, and then nothing changed.
+ * NOT_FOUND. */
+bool vsr_vmm_update(vsr_vmm *vmm, const vsr_device_conf *conf, GError **error);
+/* Grows (or shrinks) a disk's image and tells the guest. NOT_FOUND, CONFIG. */
+bool vsr_vmm_resize_disk(vsr_vmm *vmm, const char *target, uint64_t bytes,
+                         GError **error);
+/* More: they are there on return. Fewer: the guest is asked. CONFIG, STATE,
+ * NO_SUPPORT. */
+bool vsr_vmm_set_vcpus(vsr_vmm *vmm, uint32_t n, GError **error);
+uint32_t vsr_vmm_vcpus(vsr_vmm *vmm); /* how many there are */
+/* What the guest is to have: the balloon's target. CONFIG, STATE, NO_SUPPORT:
+ * there is no balloon. */
+bool vsr_vmm_set_memory(vsr_vmm *vmm, uint64_t kib, GError **error);
 
 /* Statistics: "name" → number, libvirt's dotted names where it has one
  * ("cpu.time", "vcpu.0.time", "balloon.current", "vmm.rss" …). */

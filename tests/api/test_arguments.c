@@ -71,6 +71,12 @@ static void null_objects_are_refused(void **state)
     FAILS(ARG, visor_domain_reset(NULL, 0, &err));
     FAILS(ARG, visor_domain_destroy(NULL, 0, &err));
     FAILS(ARG, visor_domain_suspend(NULL, &err));
+    FAILS(ARG, visor_domain_attach_device(NULL, "<disk/>", 0, &err));
+    FAILS(ARG, visor_domain_detach_device(NULL, "<disk/>", 0, &err));
+    FAILS(ARG, visor_domain_update_device(NULL, "<disk/>", 0, &err));
+    FAILS(ARG, visor_domain_set_vcpus(NULL, 1, 0, &err));
+    FAILS(ARG, visor_domain_set_memory(NULL, 1024, 0, &err));
+    FAILS(ARG, visor_domain_resize_disk(NULL, "vda", 512, 0, &err));
     FAILS(ARG, visor_domain_resume(NULL, &err));
     FAILS(ARG, visor_domain_get_state(NULL, &n, &n, &err));
     FAILS(ARG, visor_domain_wait(NULL, 1, 0, &err));
