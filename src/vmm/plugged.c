@@ -180,29 +180,28 @@ static bool add_balloon(vsr_vmm *vmm, vmm_plugged *p, const char *id,
     return p->device != NULL;
 }
 
-/* The device has descriptors of its own: ours take the socket's file away. */
+/* It has a listening socket of its own: ours takes the socket's file away. The
+ * folder's descriptor is the same, since the sandbox knows its number. */
 static bool add_vsock(vsr_vmm *vmm, vmm_plugged *p, vsr_device_resource *r,
                       const char *id, GError **error)
 {
     vsr_autofd listen_fd = fcntl(r->chardev.fd, F_DUPFD_CLOEXEC, 3);
-    vsr_autofd folder_fd = fcntl(r->chardev.dir_fd, F_DUPFD_CLOEXEC, 3);
     g_autofree char *name = g_path_get_basename(p->conf->vsock.socket);
     const vsr_virtio_vsock_params params = {
         .virtio = place(vmm, p->conf),
         .cid = p->conf->vsock.cid,
         .listen_fd = listen_fd,
-        .folder_fd = folder_fd,
+        .folder_fd = r->chardev.dir_fd,
         .name = name,
     };
 
-    if (listen_fd < 0 || folder_fd < 0)
+    if (listen_fd < 0)
         return vsr_fail_errno(error, errno, "Cannot duplicate a descriptor");
     p->device = vsr_device_new(vmm->machine, &vsr_virtio_vsock_class, id,
                                &params, error);
     if (p->device == NULL)
         return false;
     (void)vsr_steal_fd(&listen_fd);
-    (void)vsr_steal_fd(&folder_fd);
     p->socket = r->chardev;
     memset(&r->chardev, 0, sizeof(r->chardev));
     r->chardev.fd = r->chardev.out_fd = r->chardev.dir_fd = -1;

@@ -52,6 +52,7 @@ typedef struct __attribute__((packed)) {
 typedef struct {
     driver *d;
     char *dir;
+    int folder_fd;
     int server;                         /* listens at PORT; -1: not yet */
     uint64_t where[VSR_VIRTQ_SIZE_MAX]; /* of receive buffers, by head */
     uint64_t tx; /* what a packet is composed in: 64 KiB and a header */
@@ -90,7 +91,7 @@ static inline fixture *fixture_new(driver_transport transport)
     f->alloc = 1 << 18;
     p.virtio = driver_params(f->d);
     p.listen_fd = listen_at(f, "v.sock");
-    p.folder_fd = open(f->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    f->folder_fd = p.folder_fd = open(f->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     f->server = listen_at(f, "v.sock_1234");
     driver_attach(f->d, &vsr_virtio_vsock_class, &p);
     return f;
@@ -100,6 +101,7 @@ static inline void fixture_end(fixture *f)
 {
     driver_free(f->d);
     close(f->server);
+    close(f->folder_fd);
     unlink(address_of(f, "v.sock").sun_path);
     unlink(address_of(f, "v.sock_1234").sun_path);
     assert_int_equal(rmdir(f->dir), 0);

@@ -206,6 +206,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (r.client[i] >= 0)
             close(r.client[i]);
     close(r.server);
+    close(p.folder_fd);
     unlink(address_of(&r, "v").sun_path);
     unlink(address_of(&r, "v_1").sun_path);
     rmdir(r.dir);

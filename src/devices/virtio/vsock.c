@@ -406,7 +406,6 @@ static void vsock_fini(vsr_device *device)
     vsr_virtio_fini(&vsock->base);
     vsr_timer_cancel(&vsock->timer);
     vsr_close(vsock->listen_fd);
-    vsr_close(vsock->folder_fd);
     free_tables(vsock);
 }
 

@@ -24,12 +24,13 @@ enum {
 
 typedef struct {
     vsr_virtio_params virtio;
-    uint32_t cid;          /* the guest's */
-    int listen_fd;         /* a listening, non-blocking unix socket: `<path>` */
-    int folder_fd;         /* its folder (O_PATH suffices) */
-    const char *name;      /* the path's last part; copied */
-    uint32_t answer_ms;    /* how long a side may take to answer; 0: 2 s */
-} vsr_virtio_vsock_params; /* the fds are taken if init succeeds */
+    uint32_t cid;       /* the guest's */
+    int listen_fd;      /* a listening, non-blocking unix socket: `<path>` */
+    int folder_fd;      /* its folder (O_PATH suffices); borrowed, as a sandbox
+                            * may know it by its number */
+    const char *name;   /* the path's last part; copied */
+    uint32_t answer_ms; /* how long a side may take to answer; 0: 2 s */
+} vsr_virtio_vsock_params; /* listen_fd is taken if init succeeds */
 
 extern const vsr_device_class vsr_virtio_vsock_class;
 

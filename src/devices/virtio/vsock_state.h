@@ -99,7 +99,8 @@ typedef struct {
 
 struct virtio_vsock {
     vsr_virtio base;
-    int listen_fd, folder_fd; /* owned */
+    int listen_fd; /* owned */
+    int folder_fd; /* borrowed */
     char *name;
     vsr_loop_fd *listening;
     bool deaf;         /* no descriptor to accept with; the timer tries again */
