@@ -9,24 +9,15 @@
 #include <stdio.h>
 #include <string.h>
 
-static void forward_clear(void *item)
-{
-    vsr_net_forward *forward = item;
-
-    g_clear_pointer(&forward->host_addr, g_free);
-}
+#include "net/forwards.h"
 
 vsr_device_conf *vsr_device_conf_new(vsr_device_kind kind)
 {
     vsr_device_conf *device = g_new0(vsr_device_conf, 1);
 
     device->kind = kind;
-    if (kind == VSR_DEVICE_INTERFACE) {
-        GArray *forwards = g_array_new(FALSE, TRUE, sizeof(vsr_net_forward));
-
-        g_array_set_clear_func(forwards, forward_clear);
-        device->interface.location.forwards = forwards;
-    }
+    if (kind == VSR_DEVICE_INTERFACE)
+        device->interface.location.forwards = vsr_net_forwards_new();
     return device;
 }
 
@@ -68,20 +59,6 @@ static uint32_t strings_of(vsr_device_conf *device, char **out[STRINGS_MAX])
     return n;
 }
 
-static GArray *forwards_copy(const GArray *from)
-{
-    GArray *to = g_array_new(FALSE, TRUE, sizeof(vsr_net_forward));
-
-    g_array_set_clear_func(to, forward_clear);
-    for (guint i = 0; i < from->len; i++) {
-        vsr_net_forward forward = g_array_index(from, vsr_net_forward, i);
-
-        forward.host_addr = g_strdup(forward.host_addr);
-        g_array_append_val(to, forward);
-    }
-    return to;
-}
-
 vsr_device_conf *vsr_device_conf_copy(const vsr_device_conf *device)
 {
     vsr_device_conf *copy = g_memdup2(device, sizeof(*device));
@@ -93,7 +70,7 @@ vsr_device_conf *vsr_device_conf_copy(const vsr_device_conf *device)
         *strings[i] = g_strdup(*strings[i]);
     if (copy->kind == VSR_DEVICE_INTERFACE)
         copy->interface.location.forwards =
-            forwards_copy(device->interface.location.forwards);
+            vsr_net_forwards_copy(device->interface.location.forwards);
     return copy;
 }
 

@@ -7,6 +7,7 @@
 #include "driver/setup_devices.h"
 
 #include "base/fd.h"
+#include "net/forwards.h"
 
 void vsr_fd_list_put(vsr_fd_list *list, vsr_json *json, const char *key, int fd)
 {
@@ -161,10 +162,9 @@ static vsr_json *forwards_to_json(const GArray *forwards)
     return array;
 }
 
-/* vsr_net_source_clear() frees what is in it. */
 static GArray *forwards_from_json(const vsr_json *array)
 {
-    GArray *forwards = g_array_new(FALSE, TRUE, sizeof(vsr_net_forward));
+    GArray *forwards = vsr_net_forwards_new();
 
     for (uint32_t i = 0; i < vsr_json_len(array); i++) {
         const vsr_json *json = vsr_json_at(array, i);

@@ -237,6 +237,11 @@ static void link_set_carrier(vsr_net *net, bool up)
     (void)ioctl(queue_of(net, 0)->fd, TUNSETCARRIER, &on);
 }
 
+static int link_fd(const vsr_net *net)
+{
+    return ((const link_state *)net->state)->queue[0].fd;
+}
+
 /* --- life ------------------------------------------------------------------------------ */
 
 static void on_look(void *opaque)
@@ -309,4 +314,5 @@ const vsr_net_ops vsr_net_link_ops = {
     .set_offloads = link_set_offloads,
     .set_active = link_set_active,
     .set_carrier = link_set_carrier,
+    .link_fd = link_fd,
 };

@@ -107,6 +107,38 @@ void vsr_net_set_link(vsr_net *net, bool up)
     vsr_loop_sync(net->loop, set_link, &change);
 }
 
+typedef struct {
+    vsr_net *net;
+    const vsr_net_rate *in, *out;
+} rate_change;
+
+static void set_rates(void *opaque)
+{
+    const rate_change *change = opaque;
+    vsr_net *net = change->net;
+
+    vsr_net_meter_init(&net->in, change->in);
+    vsr_net_meter_init(&net->out, change->out);
+    /* Who waits by the old limits asks again. */
+    if (net->in_waits)
+        vsr_timer_arm(&net->in_timer, vsr_now_ns());
+    if (net->out_waits)
+        vsr_timer_arm(&net->out_timer, vsr_now_ns());
+}
+
+void vsr_net_set_rates(vsr_net *net, const vsr_net_rate *in,
+                       const vsr_net_rate *out)
+{
+    rate_change change = { .net = net, .in = in, .out = out };
+
+    vsr_loop_sync(net->loop, set_rates, &change);
+}
+
+int vsr_net_link_fd(const vsr_net *net)
+{
+    return net->ops->link_fd != NULL ? net->ops->link_fd(net) : -1;
+}
+
 /* --- frames ------------------------------------------------------------------------ */
 
 static void count(uint64_t *counter, uint64_t n)

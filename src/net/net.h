@@ -6,7 +6,7 @@
  * a vsr_net_source: links created and set up, descriptors opened. The domain's
  * process makes a vsr_net from it and moves frames.
  *
- * Threads: a source: any. A net: new, free, set_link on the control thread;
+ * Threads: a source: any. A net: new, free, set_link, set_rates: control thread;
  *          everything else on its loop, from where events come too, with no
  *          lock held and never from inside a call.
  */
@@ -51,6 +51,13 @@ typedef struct {
     uint64_t average, peak, burst;
 } vsr_net_rate;
 
+static inline bool vsr_net_rate_same(const vsr_net_rate *a,
+                                     const vsr_net_rate *b)
+{
+    return a->average == b->average && a->peak == b->peak &&
+           a->burst == b->burst;
+}
+
 enum { VSR_NET_QUEUES_MAX = 16 };
 
 typedef struct {
@@ -90,6 +97,13 @@ typedef struct {
 bool vsr_net_source_open(vsr_net_source *out, const vsr_net_location *location,
                          GError **error);
 void vsr_net_source_clear(vsr_net_source *source);
+/* A link that is in use, of which `fd` is a descriptor, and which is as `from`
+ * says: it gets the limits and the bridge of `to`. `out` is for the process that
+ * uses it: a source without descriptors, with the limits that it has to keep.
+ * On failure all is as before. As vsr_net_source_open(), and NO_SUPPORT. */
+bool vsr_net_source_update(vsr_net_source *out, int fd,
+                           const vsr_net_location *from,
+                           const vsr_net_location *to, GError **error);
 /* Takes away bridges of ours without ports. Called by every open of kind
  * BRIDGE; for the starter, when a domain has ended. */
 void vsr_net_sweep(void);
@@ -151,6 +165,13 @@ void vsr_net_want(vsr_net *net, uint32_t queue, bool on);
 /* Down: what is sent is dropped, nothing is received, the host's link has no
  * carrier. Waits for the loop. */
 void vsr_net_set_link(vsr_net *net, bool up);
+
+/* Other limits than those of the source: in: to the guest. Waits for the loop. */
+void vsr_net_set_rates(vsr_net *net, const vsr_net_rate *in,
+                       const vsr_net_rate *out);
+/* A descriptor of the host's link, borrowed and constant; -1: there is none. Any
+ * thread. */
+int vsr_net_link_fd(const vsr_net *net);
 
 typedef struct {
     uint64_t rx_bytes, rx_packets, rx_drops;

@@ -24,6 +24,7 @@ typedef struct {
     void (*set_offloads)(vsr_net *net, uint32_t offloads); /* O */
     void (*set_active)(vsr_net *net, uint32_t n);          /* O */
     void (*set_carrier)(vsr_net *net, bool up);            /* O */
+    int (*link_fd)(const vsr_net *net); /* any thread; O */
 } vsr_net_ops;
 
 extern const vsr_net_ops vsr_net_user_ops; /* user.c, or user_none.c */

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "net/forwards.h"
 #include "net/rate.h"
 #include "net/shape.h"
 
@@ -111,15 +112,8 @@ static bool open_user(vsr_net_source *out, const vsr_net_location *l,
     out->mtu = l->mtu != 0 ? l->mtu : 1500;
     out->in = l->in;
     out->out = l->out;
-    if (l->forwards == NULL)
-        return true;
-    out->forwards = g_array_new(FALSE, TRUE, sizeof(vsr_net_forward));
-    for (guint i = 0; i < l->forwards->len; i++) {
-        vsr_net_forward f = g_array_index(l->forwards, vsr_net_forward, i);
-
-        f.host_addr = g_strdup(f.host_addr);
-        g_array_append_val(out->forwards, f);
-    }
+    if (l->forwards != NULL)
+        out->forwards = vsr_net_forwards_copy(l->forwards);
     return true;
 }
 
@@ -176,9 +170,6 @@ void vsr_net_source_clear(vsr_net_source *source)
     }
     vsr_close(source->hold_fd);
     source->hold_fd = -1;
-    for (guint i = 0; source->forwards != NULL && i < source->forwards->len;
-         i++)
-        g_free(g_array_index(source->forwards, vsr_net_forward, i).host_addr);
     g_clear_pointer(&source->forwards, g_array_unref);
     g_clear_pointer(&source->name, g_free);
 }

@@ -165,3 +165,25 @@ int vsr_shape_received(vsr_netlink *nl, int index, const vsr_net_rate *rate)
     /* A module that is not there. */
     return rc == -ENOENT ? -EOPNOTSUPP : rc;
 }
+
+/* --- none ------------------------------------------------------------------------ */
+
+static void delete_qdisc(vsr_netlink *nl, int index, uint32_t handle,
+                         uint32_t parent)
+{
+    struct nl_msg *msg = tc_msg(RTM_DELQDISC, index, handle, parent, 0);
+
+    /* If there was none, it is as good. */
+    if (msg != NULL)
+        (void)vsr_netlink_send(nl, msg);
+}
+
+void vsr_shape_clear_sent(vsr_netlink *nl, int index)
+{
+    delete_qdisc(nl, index, 1 << 16, TC_H_ROOT);
+}
+
+void vsr_shape_clear_received(vsr_netlink *nl, int index)
+{
+    delete_qdisc(nl, index, TC_H_MAKE(0xffffu << 16, 0), TC_H_INGRESS);
+}

@@ -16,5 +16,8 @@ int vsr_shape_sent(vsr_netlink *nl, int index, const vsr_net_rate *rate);
 /* What it receives: dropped above the rate. -EOPNOTSUPP: this kernel has none
  * of it. */
 int vsr_shape_received(vsr_netlink *nl, int index, const vsr_net_rate *rate);
+/* Without limits again. */
+void vsr_shape_clear_sent(vsr_netlink *nl, int index);
+void vsr_shape_clear_received(vsr_netlink *nl, int index);
 
 #endif

@@ -129,8 +129,8 @@ static int join(vsr_netlink *nl, int index, const vsr_net_location *l,
     return rc;
 }
 
-static bool join_bridge(vsr_net_source *out, vsr_netlink *nl, int index,
-                        const vsr_net_location *l, GError **error)
+bool vsr_net_join_bridge(vsr_net_source *out, vsr_netlink *nl, int index,
+                         const vsr_net_location *l, GError **error)
 {
     vsr_link bridge;
     bool made;
@@ -191,7 +191,7 @@ static bool set_up(vsr_net_source *out, vsr_netlink *nl,
                               out->name);
     out->mtu = l->mtu != 0 ? l->mtu : link.mtu;
     if (l->kind == VSR_NET_BRIDGE) {
-        if (!join_bridge(out, nl, link.index, l, error))
+        if (!vsr_net_join_bridge(out, nl, link.index, l, error))
             return false;
     } else if (l->mtu != 0) {
         rc = vsr_netlink_set_mtu(nl, link.index, l->mtu);

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "driver/setup_devices.h"
+#include "net/forwards.h"
 
 static int some_fd(void)
 {
@@ -104,7 +105,7 @@ static void a_network_arrives(void **state)
     sent->net.vnet_hdr = true;
     sent->net.in.average = 7;
     sent->net.name = g_strdup("vnet3");
-    sent->net.forwards = g_array_new(FALSE, TRUE, sizeof(vsr_net_forward));
+    sent->net.forwards = vsr_net_forwards_new();
     g_array_append_val(sent->net.forwards, forward);
     got = pass(sent);
     assert_non_null(got);
