@@ -73,6 +73,14 @@ int kvm_tsc_set(vsr_engine_vcpu *vcpu, uint64_t value)
     return tsc_write(vcpu, kvm_sys.tsc(), value);
 }
 
+uint64_t kvm_vcpu_tsc(vsr_engine_vcpu *vcpu)
+{
+    uint64_t value = 0;
+
+    (void)kvm_tsc_get(vcpu, &value);
+    return value;
+}
+
 /* The timer compares with the TSC: arm it anew when that has moved. */
 static int deadline_rearm(vsr_engine_vcpu *vcpu)
 {

@@ -156,6 +156,7 @@ const vsr_engine_ops vsr_kvm_engine = {
     .vcpu_failure = kvm_vcpu_failure,
     .vcpu_get = kvm_state_get,
     .vcpu_set = kvm_state_set,
+    .vcpu_tsc = kvm_vcpu_tsc,
     .irq_line = kvm_irq_line,
     .msi = kvm_msi,
     .irqfd_add = kvm_irqfd_add,

@@ -129,6 +129,7 @@ int kvm_clock_set(vsr_engine_vm *vm, const vsr_engine_clock *in);
 /* The guest's TSC: what it is, or will be when the VM goes on. */
 int kvm_tsc_get(vsr_engine_vcpu *vcpu, uint64_t *out);
 int kvm_tsc_set(vsr_engine_vcpu *vcpu, uint64_t value);
+uint64_t kvm_vcpu_tsc(vsr_engine_vcpu *vcpu);
 
 /* kvm_vcpu_x86.c */
 vsr_engine_vcpu *kvm_vcpu_new(vsr_engine_vm *vm, const vsr_vcpu_config *config,

@@ -12,7 +12,12 @@
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
 
-enum { C = 1 << SANDBOX_CONTROL, I = 1 << SANDBOX_IO, V = 1 << SANDBOX_VCPU };
+enum {
+    C = 1 << SANDBOX_CONTROL,
+    I = 1 << SANDBOX_IO,
+    V = 1 << SANDBOX_VCPU,
+    VCPUS = SANDBOX_VCPUS << SANDBOX_KINDS,
+};
 
 const sandbox_request vsr_kvm_sandbox_requests[] = {
     { V, KVM_RUN },
@@ -58,5 +63,13 @@ const sandbox_request vsr_kvm_sandbox_requests[] = {
     { C, KVM_SET_PIT2 },
     { C, KVM_GET_DIRTY_LOG },
     { C, KVM_SET_USER_MEMORY_REGION },
+    /* A vCPU that comes later, on its own thread, which then is one of V. */
+    { VCPUS, KVM_CREATE_VCPU },
+    { VCPUS, KVM_ENABLE_CAP },
+    { VCPUS, KVM_HAS_DEVICE_ATTR },
+    { VCPUS, KVM_SET_CPUID2 },
+    { VCPUS, KVM_SET_SIGNAL_MASK },
+    { VCPUS, KVM_X86_GET_MCE_CAP_SUPPORTED },
+    { VCPUS, KVM_X86_SETUP_MCE },
     { 0, 0 },
 };

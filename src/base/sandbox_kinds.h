@@ -18,7 +18,8 @@ enum {
     SANDBOX_KINDS,
 };
 
-/* An ioctl that the threads of `kinds` (bits 1 << SANDBOX_…) may make. */
+/* An ioctl that the threads of `kinds` (bits 1 << SANDBOX_…) may make; with the
+ * bit of an extra, only where a domain has that. */
 typedef struct {
     unsigned kinds;
     unsigned long request;
@@ -31,12 +32,13 @@ extern const sandbox_request vsr_kvm_sandbox_requests[];
 enum { SANDBOX_FOLDER_FD = 4, SANDBOX_ROOT_FD, SANDBOX_KEPT_FD };
 enum { SANDBOX_FOLDERS = 16 };
 
-/* What a domain's devices may need besides, on threads of no kind; bits. */
+/* What a domain may need besides, on threads of no kind; bits. */
 enum {
     SANDBOX_NETWORK = 1 << 0, /* sockets of the host's network */
     SANDBOX_CONNECT = 1 << 1, /* to sockets of the kept folders */
     SANDBOX_SHARE = 1 << 2,   /* the host's files below shared folders */
-    SANDBOX_EXTRAS = 1 << 3,
+    SANDBOX_VCPUS = 1 << 3,   /* the engine's requests that make a vCPU */
+    SANDBOX_EXTRAS = 1 << 4,
 };
 
 /* Stands in the filters for our process id, unknown before we run. */

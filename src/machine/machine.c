@@ -93,23 +93,24 @@ static bool config_check(const vsr_machine_config *config,
     return true;
 }
 
-static int power_on_get(vsr_machine *machine)
+/* Of one that the engine has just made. */
+static bool power_on_get(vsr_machine *machine, uint32_t index, GError **error)
 {
-    machine->power_on = g_new0(vsr_x86_state, machine->n_vcpus);
-    for (uint32_t i = 0; i < machine->n_vcpus; i++) {
-        int rc = vsr_machine_vcpu_get(machine, i, &machine->power_on[i]);
+    g_autofree vsr_x86_state *state = g_new(vsr_x86_state, 1);
+    int rc = vsr_machine_vcpu_get(machine, index, state);
 
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
+    if (rc < 0)
+        return vsr_fail_errno(error, rc, "Cannot read the state of vCPU %u",
+                              index);
+    machine->power_on[index] = g_steal_pointer(&state);
+    return true;
 }
 
 static bool machine_build(vsr_machine *machine, GError **error)
 {
     const vsr_engine_ops *engine = machine->engine;
     vsr_vm_config vm_config = machine->config.vm;
-    int rc;
+    bool ok;
 
     vm_config.vcpus = machine->config.max_vcpus;
     machine->loop = vsr_loop_new("machine", error);
@@ -128,12 +129,11 @@ static bool machine_build(vsr_machine *machine, GError **error)
     if (engine->vcpu_run == NULL)
         return true;
     machine->vcpus = vsr_vcpus_new(machine, error);
-    if (machine->vcpus == NULL)
-        return false;
-    rc = power_on_get(machine);
-    if (rc < 0)
-        return vsr_fail_errno(error, rc, "Cannot read the vCPUs' state");
-    return true;
+    ok = machine->vcpus != NULL;
+    machine->power_on = g_new0(vsr_x86_state *, machine->config.max_vcpus);
+    for (uint32_t i = 0; i < machine->n_vcpus && ok; i++)
+        ok = power_on_get(machine, i, error);
+    return ok;
 }
 
 vsr_machine *vsr_machine_new(const vsr_machine_config *config,
@@ -179,6 +179,9 @@ void vsr_machine_free(vsr_machine *machine)
     machine->engine->vm_free(machine->vm);
     g_ptr_array_unref(machine->devices);
     g_free((void *)(uintptr_t)machine->config.cpuid);
+    for (uint32_t i = 0; machine->power_on && i < machine->config.max_vcpus;
+         i++)
+        g_free(machine->power_on[i]);
     g_free(machine->power_on);
     g_free(machine);
 }
@@ -192,15 +195,17 @@ void vsr_machine_set_load(vsr_machine *machine, vsr_machine_load *load,
 
 /* --- reset --- */
 
-static bool vcpu_reset(vsr_machine *machine, uint32_t index, GError **error)
+static bool vcpu_reset(vsr_machine *machine, uint32_t index, uint64_t tsc,
+                       GError **error)
 {
-    const vsr_x86_state *power_on = &machine->power_on[index];
+    const vsr_x86_state *power_on = machine->power_on[index];
     g_autofree vsr_x86_state *state = g_memdup2(power_on, sizeof *power_on);
     int rc;
 
     vsr_x86_reset_state(state, machine->config.cpuid, index == 0);
     state->lapic_valid = power_on->lapic_valid;
     memcpy(state->lapic, power_on->lapic, sizeof state->lapic);
+    state->tsc = tsc;
     if (index == 0 && machine->load != NULL &&
         !machine->load(machine, state, machine->load_opaque, error))
         return false;
@@ -231,8 +236,9 @@ bool vsr_machine_reset(vsr_machine *machine, GError **error)
     rc = vsr_mem_clear(machine->mem);
     if (rc < 0)
         return vsr_fail_errno(error, rc, "Cannot clear the memory");
-    for (uint32_t i = 0; machine->vcpus != NULL && i < machine->n_vcpus; i++)
-        if (!vcpu_reset(machine, i, error))
+    for (uint32_t i = 0; i < machine->config.max_vcpus; i++)
+        if (vsr_machine_vcpu_in_use(machine, i) &&
+            !vcpu_reset(machine, i, 0, error))
             return false;
     g_atomic_int_set(&machine->requested, 0);
     return true;
@@ -337,6 +343,57 @@ void vsr_machine_fail(vsr_machine *machine, const char *format, ...)
 
 /* --- vCPUs --- */
 
+bool vsr_machine_vcpu_in_use(const vsr_machine *machine, uint32_t vcpu)
+{
+    return machine->vcpus != NULL && vsr_vcpus_is_used(machine->vcpus, vcpu);
+}
+
+void vsr_machine_set_vcpu_entry(vsr_machine *machine, vsr_vcpu_entry *entry,
+                                void *opaque)
+{
+    if (machine->vcpus != NULL)
+        vsr_vcpus_set_entry(machine->vcpus, entry, opaque);
+}
+
+bool vsr_machine_vcpu_plug(vsr_machine *machine, uint32_t vcpu, GError **error)
+{
+    if (machine->vcpus == NULL || vcpu >= machine->config.max_vcpus)
+        return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
+                        "vCPU %u is not one of the %u of this machine", vcpu,
+                        machine->config.max_vcpus);
+    if (vsr_machine_vcpu_in_use(machine, vcpu))
+        return true;
+    if (!vsr_vcpus_make(machine->vcpus, vcpu, error) ||
+        (machine->power_on[vcpu] == NULL &&
+         !power_on_get(machine, vcpu, error)))
+        return false;
+    /* Guests take TSCs that differ for a machine on which none is any good. */
+    if (!vcpu_reset(machine, vcpu, vsr_machine_tsc(machine, 0), error))
+        return false;
+    vsr_vcpus_use(machine->vcpus, vcpu, true);
+    machine->n_vcpus++;
+    return true;
+}
+
+void vsr_machine_vcpu_unplug(vsr_machine *machine, uint32_t vcpu)
+{
+    if (vcpu == 0 || !vsr_machine_vcpu_in_use(machine, vcpu))
+        return;
+    vsr_vcpus_use(machine->vcpus, vcpu, false);
+    machine->n_vcpus--;
+    /* So that no timer of its LAPIC goes on in the engine. */
+    (void)vcpu_reset(machine, vcpu, vsr_machine_tsc(machine, 0), NULL);
+}
+
+uint64_t vsr_machine_cpu_ns(const vsr_machine *machine)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; machine->vcpus && i < machine->config.max_vcpus; i++)
+        sum += vsr_vcpus_cpu_ns(machine->vcpus, i);
+    return sum;
+}
+
 int vsr_machine_signal(vsr_machine *machine, uint32_t vcpu,
                        vsr_vcpu_signal signal, uint32_t arg)
 {
@@ -365,7 +422,7 @@ bool vsr_machine_vcpu_stats(vsr_machine *machine, uint32_t vcpu,
 {
     const vsr_engine_ops *engine = machine->engine;
 
-    if (machine->vcpus == NULL || vcpu >= machine->n_vcpus)
+    if (!vsr_machine_vcpu_in_use(machine, vcpu))
         return false;
     memset(out, 0, sizeof *out);
     out->cpu_ns = vsr_vcpus_cpu_ns(machine->vcpus, vcpu);

@@ -64,7 +64,7 @@ struct vsr_machine {
     vsr_irqs *irqs;
     vsr_loop *loop;          /* home loop of the legacy devices and timers */
     struct vsr_vcpus *vcpus; /* vcpu.h */
-    uint32_t n_vcpus;
+    uint32_t n_vcpus;        /* in use */
     GPtrArray *devices; /* of vsr_device, owned, in order of creation */
     vsr_machine_config config;
     /* private from here */
@@ -72,9 +72,10 @@ struct vsr_machine {
     void *opaque;
     vsr_machine_load *load;
     void *load_opaque;
-    gint requested;          /* atomic: a request is waiting for the owner */
-    bool running;            /* between run and pause */
-    vsr_x86_state *power_on; /* of each vCPU, as the engine made it */
+    gint requested;           /* atomic: a request is waiting for the owner */
+    bool running;             /* between run and pause */
+    vsr_x86_state **power_on; /* of each vCPU, as the engine made it; NULL: it
+                                 has not made that one yet */
 };
 
 vsr_machine *vsr_machine_new(const vsr_machine_config *config,
@@ -107,9 +108,21 @@ void vsr_machine_fail(vsr_machine *machine, const char *format, ...)
 int vsr_machine_signal(vsr_machine *machine, uint32_t vcpu,
                        vsr_vcpu_signal signal, uint32_t arg);
 
-/* The guest's TSC on that vCPU now; 0 where the engine keeps the LAPIC. Any
+/* The guest's TSC on that vCPU now; 0 where the engine does not say. Any
  * thread. */
 uint64_t vsr_machine_tsc(vsr_machine *machine, uint32_t vcpu);
+
+/* vCPUs that come and go, all but vCPU 0, while the machine is paused. One that
+ * is plugged waits for its start-up IPI; what the guest is told, and the state
+ * of a LAPIC of ours, is the caller's. Control. */
+bool vsr_machine_vcpu_plug(vsr_machine *machine, uint32_t vcpu, GError **error);
+void vsr_machine_vcpu_unplug(vsr_machine *machine, uint32_t vcpu);
+bool vsr_machine_vcpu_in_use(const vsr_machine *machine, uint32_t vcpu);
+/* Runs on each vCPU's thread that is started from now on, before its guest code;
+ * false: there is no such vCPU, with that error. */
+typedef bool vsr_vcpu_entry(void *opaque, GError **error);
+void vsr_machine_set_vcpu_entry(vsr_machine *machine, vsr_vcpu_entry *entry,
+                                void *opaque);
 
 typedef struct {
     uint64_t cpu_ns; /* host CPU time of the vCPU's thread */
@@ -117,8 +130,11 @@ typedef struct {
     const char *name[16];
     uint64_t value[16];
 } vsr_vcpu_stats;
+/* False: not in use. */
 bool vsr_machine_vcpu_stats(vsr_machine *machine, uint32_t vcpu,
                             vsr_vcpu_stats *out);
+/* Host CPU time of all vCPUs, with those that are in use no more. Control. */
+uint64_t vsr_machine_cpu_ns(const vsr_machine *machine);
 /* vCPUs stopped. */
 int vsr_machine_vcpu_get(vsr_machine *machine, uint32_t vcpu,
                          vsr_x86_state *out);

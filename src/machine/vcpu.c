@@ -8,8 +8,17 @@
  * after a few milliseconds all the same, so that no fault of an engine there
  * makes a machine that cannot be freed.
  *
- * Threads: new, free, run, pause and call on the control thread (call also from
- *          the vCPU's own); park from any; get, stats from any thread.
+ * A vCPU that is not in use has no thread until it is plugged for the first
+ * time. One that was unplugged keeps its thread, parked, and what the engine has
+ * of it: KVM frees no vCPU before its VM, and somebody may be about to send it
+ * an interrupt.
+ *
+ * Threads that come later are started by the maker, a thread that does nothing
+ * else: a thread has the system call filter of the one that started it, and the
+ * control thread's lets no vCPU run.
+ *
+ * Threads: new, free, run, pause, make, use and call on the control thread (call
+ *          also from the vCPU's own); park from any; get from any thread.
  */
 #include "machine/vcpu.h"
 
@@ -26,13 +35,14 @@ enum { REKICK_US = 5000 };
 typedef struct {
     vsr_vcpus *vcpus;
     uint32_t index;
-    GThread *thread;
+    GThread *thread;         /* NULL: it was never in use */
     vsr_engine_vcpu *handle; /* constant once `created` */
     clockid_t cpu_clock;     /* likewise */
-    GError *error;           /* of vcpu_new */
+    GError *error;           /* why there is none */
 
     /* Under vcpus->lock. */
-    GCond wake; /* for the thread */
+    GCond wake;   /* for the thread */
+    bool is_used; /* runs when the others do; read without the lock, too */
     bool created, in_guest;
     int (*call)(vsr_engine_vcpu *vcpu, void *opaque);
     void *call_opaque;
@@ -42,8 +52,11 @@ typedef struct {
 
 struct vsr_vcpus {
     vsr_machine *machine;
-    uint32_t n;
+    uint32_t n;      /* that there can be */
+    vsr_loop *maker; /* NULL: all were there from the start */
     vcpu_thread *vcpu;
+    vsr_vcpu_entry *entry; /* of vsr_vcpus_set_entry() */
+    void *entry_opaque;
 
     GMutex lock;  /* guards what follows, and the threads' members */
     GCond parked; /* a thread has left guest code, finished a call, or ended */
@@ -52,7 +65,8 @@ struct vsr_vcpus {
 
 /* --- the thread --- */
 
-static void vcpu_create(vcpu_thread *vcpu)
+/* False, with an error: there is none. */
+static bool vcpu_create(vcpu_thread *vcpu)
 {
     vsr_vcpus *vcpus = vcpu->vcpus;
     const vsr_machine *machine = vcpus->machine;
@@ -65,10 +79,14 @@ static void vcpu_create(vcpu_thread *vcpu)
     (void)pthread_getcpuclockid(pthread_self(), &vcpu->cpu_clock);
     vcpu->handle =
         machine->engine->vcpu_new(machine->vm, &config, &vcpu->error);
+    if (vcpu->handle != NULL && vcpus->entry != NULL &&
+        !vcpus->entry(vcpus->entry_opaque, &vcpu->error))
+        machine->engine->vcpu_free(g_steal_pointer(&vcpu->handle));
     g_mutex_lock(&vcpus->lock);
     vcpu->created = true;
     g_cond_broadcast(&vcpus->parked);
     g_mutex_unlock(&vcpus->lock);
+    return vcpu->handle != NULL;
 }
 
 /* What a return from vcpu_run means for the machine. */
@@ -135,19 +153,19 @@ static void *vcpu_main(void *opaque)
     vcpu_thread *vcpu = opaque;
     vsr_vcpus *vcpus = vcpu->vcpus;
 
-    vcpu_create(vcpu);
+    if (!vcpu_create(vcpu))
+        return NULL;
     g_mutex_lock(&vcpus->lock);
     while (!vcpus->exit) {
         if (vcpu->call != NULL)
             vcpu_run_call(vcpu);
-        else if (vcpus->run && vcpu->handle != NULL)
+        else if (vcpus->run && vcpu->is_used)
             vcpu_run_guest(vcpu);
         else
             g_cond_wait(&vcpu->wake, &vcpus->lock);
     }
     g_mutex_unlock(&vcpus->lock);
-    if (vcpu->handle != NULL)
-        vcpus->machine->engine->vcpu_free(vcpu->handle);
+    vcpus->machine->engine->vcpu_free(vcpu->handle);
     return NULL;
 }
 
@@ -166,6 +184,8 @@ static bool vcpu_start(vcpu_thread *vcpu, GError **error)
         g_cond_wait(&vcpus->parked, &vcpus->lock);
     g_mutex_unlock(&vcpus->lock);
     if (vcpu->handle == NULL) {
+        g_thread_join(g_steal_pointer(&vcpu->thread));
+        vcpu->created = false;
         g_propagate_prefixed_error(error, g_steal_pointer(&vcpu->error),
                                    "vCPU %u: ", vcpu->index);
         return false;
@@ -173,12 +193,58 @@ static bool vcpu_start(vcpu_thread *vcpu, GError **error)
     return true;
 }
 
+typedef struct {
+    vcpu_thread *vcpu;
+    GError **error;
+    bool ok;
+} make_call;
+
+static void make_on_maker(void *opaque)
+{
+    make_call *call = opaque;
+
+    call->ok = vcpu_start(call->vcpu, call->error);
+}
+
+bool vsr_vcpus_make(vsr_vcpus *vcpus, uint32_t index, GError **error)
+{
+    make_call call = { &vcpus->vcpu[index], error, false };
+
+    if (call.vcpu->thread != NULL)
+        return true;
+    vsr_loop_sync(vcpus->maker, make_on_maker, &call);
+    return call.ok;
+}
+
+void vsr_vcpus_use(vsr_vcpus *vcpus, uint32_t index, bool is_used)
+{
+    vcpu_thread *vcpu = &vcpus->vcpu[index];
+
+    g_mutex_lock(&vcpus->lock);
+    __atomic_store_n(&vcpu->is_used, is_used, __ATOMIC_RELEASE);
+    g_cond_signal(&vcpu->wake);
+    g_mutex_unlock(&vcpus->lock);
+}
+
+bool vsr_vcpus_is_used(const vsr_vcpus *vcpus, uint32_t index)
+{
+    return index < vcpus->n &&
+           __atomic_load_n(&vcpus->vcpu[index].is_used, __ATOMIC_ACQUIRE);
+}
+
+void vsr_vcpus_set_entry(vsr_vcpus *vcpus, vsr_vcpu_entry *entry, void *opaque)
+{
+    vcpus->entry = entry;
+    vcpus->entry_opaque = opaque;
+}
+
 vsr_vcpus *vsr_vcpus_new(vsr_machine *machine, GError **error)
 {
     vsr_vcpus *vcpus = g_new0(vsr_vcpus, 1);
+    bool ok;
 
     vcpus->machine = machine;
-    vcpus->n = machine->config.vcpus;
+    vcpus->n = machine->config.max_vcpus;
     vcpus->vcpu = g_new0(vcpu_thread, vcpus->n);
     g_mutex_init(&vcpus->lock);
     g_cond_init(&vcpus->parked);
@@ -187,11 +253,15 @@ vsr_vcpus *vsr_vcpus_new(vsr_machine *machine, GError **error)
         vcpus->vcpu[i].index = i;
         g_cond_init(&vcpus->vcpu[i].wake);
     }
-    for (uint32_t i = 0; i < vcpus->n; i++)
-        if (!vcpu_start(&vcpus->vcpu[i], error)) {
-            vsr_vcpus_free(vcpus);
-            return NULL;
-        }
+    if (machine->config.vcpus < vcpus->n)
+        vcpus->maker = vsr_loop_new("vcpu maker", error);
+    ok = machine->config.vcpus == vcpus->n || vcpus->maker != NULL;
+    for (uint32_t i = 0; i < machine->config.vcpus && ok; i++) {
+        ok = vcpu_start(&vcpus->vcpu[i], error);
+        vcpus->vcpu[i].is_used = ok;
+    }
+    if (!ok)
+        g_clear_pointer(&vcpus, vsr_vcpus_free);
     return vcpus;
 }
 
@@ -235,9 +305,10 @@ void vsr_vcpus_free(vsr_vcpus *vcpus)
 
         if (vcpu->thread != NULL)
             g_thread_join(vcpu->thread);
-        g_clear_error(&vcpu->error);
         g_cond_clear(&vcpu->wake);
     }
+    if (vcpus->maker != NULL)
+        vsr_loop_free(vcpus->maker);
     g_cond_clear(&vcpus->parked);
     g_mutex_clear(&vcpus->lock);
     g_free(vcpus->vcpu);
@@ -279,7 +350,7 @@ bool vsr_vcpus_running(const vsr_vcpus *vcpus)
 
 vsr_engine_vcpu *vsr_vcpus_get(vsr_vcpus *vcpus, uint32_t index)
 {
-    return index < vcpus->n ? vcpus->vcpu[index].handle : NULL;
+    return vsr_vcpus_is_used(vcpus, index) ? vcpus->vcpu[index].handle : NULL;
 }
 
 int vsr_vcpus_call(vsr_vcpus *vcpus, uint32_t index,
@@ -288,7 +359,7 @@ int vsr_vcpus_call(vsr_vcpus *vcpus, uint32_t index,
     vcpu_thread *vcpu;
     int result;
 
-    if (index >= vcpus->n)
+    if (index >= vcpus->n || vcpus->vcpu[index].thread == NULL)
         return -EINVAL;
     vcpu = &vcpus->vcpu[index];
     if (vcpu->thread == g_thread_self())
@@ -313,7 +384,7 @@ uint64_t vsr_vcpus_cpu_ns(const vsr_vcpus *vcpus, uint32_t index)
 {
     struct timespec ts;
 
-    if (index >= vcpus->n ||
+    if (index >= vcpus->n || vcpus->vcpu[index].thread == NULL ||
         clock_gettime(vcpus->vcpu[index].cpu_clock, &ts) < 0)
         return 0;
     return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;

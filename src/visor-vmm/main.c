@@ -329,6 +329,8 @@ static bool enter_sandbox(vmm_process *p, vsr_vmm *vmm, GError **error)
     (void)g_strerror(ENOENT);
     /* Disks may come later. */
     p->sandbox.writes_files |= p->conf->os.machine == VSR_MACHINE_PCI;
+    if (p->conf->vcpus != 0 && p->conf->vcpus < p->conf->vcpus_max)
+        p->sandbox.extras |= SANDBOX_VCPUS;
     if (!vsr_sandbox_confine(&p->sandbox, error) ||
         !vsr_vmm_each_thread(vmm, enter_thread, &p->sandbox, error))
         return false;

@@ -159,7 +159,8 @@ bool vmm_build(vsr_vmm *vmm, GError **error)
 
 bool vmm_power_on(vsr_vmm *vmm, GError **error)
 {
-    if (!vsr_machine_reset(vmm->machine, error))
+    if (!vmm_arrange_vcpus(vmm, error) ||
+        !vsr_machine_reset(vmm->machine, error))
         return vsr_fail_prefix(error, "Boot");
     vmm->loaded = true;
     return true;
@@ -169,7 +170,7 @@ void vmm_teardown(vsr_vmm *vmm)
 {
     /* The devices write to the serials until they are gone. */
     g_clear_pointer(&vmm->machine, vsr_machine_free);
-    vmm->power = NULL;
+    vmm->power = vmm->lapic = vmm->cpus = NULL;
     vmm->hotplug = NULL;
     vmm->host = NULL;
     g_ptr_array_set_size(vmm->plugged, 0);

@@ -35,12 +35,15 @@ bool vmm_add_chips(vsr_vmm *vmm, GError **error)
     vsr_device *lapic = NULL;
 
     if (!caps->lapic) {
-        vsr_lapic_params params = { .vcpus = machine->n_vcpus };
+        vsr_lapic_params params = { .vcpus = machine->config.max_vcpus };
 
         lapic =
             vsr_device_new(machine, &vsr_lapic_class, "lapic", &params, error);
         if (!lapic)
             return false;
+        for (uint32_t i = machine->n_vcpus; i < params.vcpus; i++)
+            vsr_lapic_set_used(lapic, i, false);
+        vmm->lapic = lapic;
     }
     if (!caps->ioapic) {
         vsr_ioapic_params params = { .lapic = lapic };
@@ -192,5 +195,5 @@ bool vmm_add_devices(vsr_vmm *vmm, GError **error)
         !vsr_device_new(machine, &vsr_i8042_class, "i8042", &i8042, error))
         return false;
     return add_power(vmm, error) && add_bridge(vmm, error) &&
-           add_helpers(vmm, error);
+           vmm_add_cpu_hotplug(vmm, error) && add_helpers(vmm, error);
 }

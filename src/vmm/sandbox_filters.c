@@ -44,7 +44,7 @@ enum {
     NETWORK = SANDBOX_NETWORK << SANDBOX_KINDS,
     CONNECT = SANDBOX_CONNECT << SANDBOX_KINDS,
     SHARE = SANDBOX_SHARE << SANDBOX_KINDS,
-    EXTRAS = NETWORK | CONNECT | SHARE,
+    EXTRAS = (SANDBOX_EXTRAS - 1) << SANDBOX_KINDS,
 };
 
 #define LOW32    0xffffffffu
@@ -333,15 +333,17 @@ static int is_for(unsigned kinds, unsigned kind)
     return kind == SANDBOX_OTHER || (kinds & (1u << kind)) != 0;
 }
 
+static int has_extras(unsigned kinds, unsigned extras)
+{
+    return (kinds & EXTRAS & ~(extras << SANDBOX_KINDS)) == 0;
+}
+
 static void add_all(scmp_filter_ctx ctx, unsigned kind, unsigned extras)
 {
-    for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++) {
-        unsigned wants = allowed[i].kinds & EXTRAS;
-
+    for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++)
         if (is_for(allowed[i].kinds, kind) &&
-            (wants & ~(extras << SANDBOX_KINDS)) == 0)
+            has_extras(allowed[i].kinds, extras))
             add(ctx, SCMP_ACT_ALLOW, &allowed[i]);
-    }
 }
 
 /* Threads of other kinds have a filter of their own for that. */
@@ -366,14 +368,14 @@ static void refuse_newer(scmp_filter_ctx ctx)
         add(ctx, SCMP_ACT_ERRNO(ENOSYS), &newer[i]);
 }
 
-static void add_requests(scmp_filter_ctx ctx, unsigned kind)
+static void add_requests(scmp_filter_ctx ctx, unsigned kind, unsigned extras)
 {
 #ifdef VSR_WITH_KVM
     for (const sandbox_request *q = vsr_kvm_sandbox_requests; q->request != 0;
          q++) {
         rule r = { 0, "ioctl", 1, { IS(1, q->request) } };
 
-        if (is_for(q->kinds, kind))
+        if (is_for(q->kinds, kind) && has_extras(q->kinds, extras))
             add(ctx, SCMP_ACT_ALLOW, &r);
     }
 #endif
@@ -402,7 +404,7 @@ static scmp_filter_ctx make(unsigned kind, int kvm, unsigned extras)
     if (!SANITIZED && is_for(C, kind))
         refuse_newer(ctx);
     if (kvm)
-        add_requests(ctx, kind);
+        add_requests(ctx, kind, extras);
     /* What a vCPU does most is looked at first. */
     rc = seccomp_syscall_priority(ctx, SCMP_SYS(ioctl), 255);
     if (rc < 0)

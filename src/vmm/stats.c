@@ -29,17 +29,15 @@ static void put(const sink *out, const char *name, uint64_t value)
 
 static void put_vcpus(vsr_vmm *vmm, const sink *out)
 {
-    uint64_t total_ns = 0;
     char name[96];
 
     put(out, "vcpu.current", vmm->machine->n_vcpus);
     put(out, "vcpu.maximum", vmm->conf->vcpus_max);
-    for (uint32_t i = 0; i < vmm->machine->n_vcpus; i++) {
+    for (uint32_t i = 0; i < vmm->conf->vcpus_max; i++) {
         vsr_vcpu_stats stats;
 
         if (!vsr_machine_vcpu_stats(vmm->machine, i, &stats))
             continue;
-        total_ns += stats.cpu_ns;
         g_snprintf(name, sizeof(name), "vcpu.%u.time", i);
         put(out, name, stats.cpu_ns);
         for (uint32_t j = 0; j < stats.n; j++) {
@@ -47,7 +45,7 @@ static void put_vcpus(vsr_vmm *vmm, const sink *out)
             put(out, name, stats.value[j]);
         }
     }
-    put(out, "cpu.time", total_ns);
+    put(out, "cpu.time", vsr_machine_cpu_ns(vmm->machine));
 }
 
 static uint64_t field_kib(const char *text, const char *name)

@@ -302,6 +302,14 @@ static int run_on_vcpu(vsr_engine_vcpu *vcpu, void *args)
     return 0;
 }
 
+/* On one that comes later. */
+static bool enter_vcpu(void *opaque, GError **error)
+{
+    const vsr_vmm *vmm = opaque;
+
+    return vmm->thread_fn(VSR_THREAD_VCPU, vmm->thread_opaque, error);
+}
+
 static bool do_each_thread(vsr_vmm *vmm, void *args, GError **error)
 {
     thread_call *call = args;
@@ -311,6 +319,9 @@ static bool do_each_thread(vsr_vmm *vmm, void *args, GError **error)
     for (uint32_t i = 0; i < vmm->machine->n_vcpus && call->ok; i++)
         if (vsr_vcpus_call(vmm->machine->vcpus, i, run_on_vcpu, call) < 0)
             return vsr_fail(error, VISOR_ERR_STATE, "vCPU %u is busy", i);
+    vmm->thread_fn = call->fn;
+    vmm->thread_opaque = call->opaque;
+    vsr_machine_set_vcpu_entry(vmm->machine, enter_vcpu, vmm);
     if (call->ok)
         vsr_loop_sync(vmm->machine->loop, run_on_loop, call);
     return call->ok && call->fn(VSR_THREAD_CONTROL, call->opaque, error);

@@ -35,6 +35,8 @@ struct vsr_vmm {
     vsr_board board;
     vsr_machine *machine; /* NULL when shut off */
     vsr_device *power;    /* acpi_pm or acpi_reduced, the machine's */
+    vsr_device *lapic;    /* likewise; NULL: the engine has it */
+    vsr_device *cpus;     /* cpu_hotplug, likewise; NULL: vCPUs stay */
     vsr_chardev *serial[VSR_SERIALS_MAX]; /* as conf->serials */
     uint32_t n_serials;
 
@@ -60,6 +62,8 @@ struct vsr_vmm {
     int64_t restarts_ns[VMM_STORM_RESTARTS]; /* when, a ring */
     uint32_t n_restarts;
     int64_t built_ns;
+    vsr_thread_fn *thread_fn; /* of vsr_vmm_each_thread(): for later threads */
+    void *thread_opaque;
     int smaps_fd; /* of this process; -1: not to be had. Opened early: in a
                      sandbox there are no paths */
 };
@@ -84,6 +88,10 @@ void vmm_disk_failed(void *opaque, vsr_device *device,
                      vsr_virtio_blk_policy action, int error);
 /* The guest has let go of what is in `slot`. */
 void vmm_slot_ejected(void *opaque, uint8_t slot);
+/* hotplug_cpu.c: the device of vCPUs that come and go, where the board has it. */
+bool vmm_add_cpu_hotplug(vsr_vmm *vmm, GError **error);
+/* Before a start: as many as there are, without a gap. vCPUs stopped. */
+bool vmm_arrange_vcpus(vsr_vmm *vmm, GError **error);
 /* There are devices, hence a button. */
 void vmm_power_button(vsr_vmm *vmm);
 

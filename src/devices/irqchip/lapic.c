@@ -387,20 +387,35 @@ void vsr_lapic_init_registers(lapic *l)
     vsr_lapic_update(l);
 }
 
+static void power_on(lapic *l)
+{
+    g_mutex_lock(&l->lock);
+    l->base = VSR_LAPIC_BASE | (l->is_used ? APIC_BASE_ENABLE : 0) |
+              (l->index == 0 ? APIC_BASE_BSP : 0);
+    vsr_lapic_init_registers(l);
+    g_mutex_unlock(&l->lock);
+    vsr_timer_cancel(&l->timer.host);
+}
+
 static void lapic_reset(vsr_device *device)
 {
     lapics *all = to_lapics(device);
 
-    for (uint32_t i = 0; i < all->n; i++) {
-        lapic *l = &all->lapic[i];
+    for (uint32_t i = 0; i < all->n; i++)
+        power_on(&all->lapic[i]);
+    vsr_lapic_move_pages(all);
+}
 
-        g_mutex_lock(&l->lock);
-        l->base =
-            VSR_LAPIC_BASE | APIC_BASE_ENABLE | (i == 0 ? APIC_BASE_BSP : 0);
-        vsr_lapic_init_registers(l);
-        g_mutex_unlock(&l->lock);
-        vsr_timer_cancel(&l->timer.host);
-    }
+void vsr_lapic_set_used(vsr_device *device, uint32_t vcpu, bool is_used)
+{
+    lapics *all = to_lapics(device);
+
+    if (vcpu >= all->n)
+        return;
+    g_mutex_lock(&all->lapic[vcpu].lock);
+    all->lapic[vcpu].is_used = is_used;
+    g_mutex_unlock(&all->lapic[vcpu].lock);
+    power_on(&all->lapic[vcpu]);
     vsr_lapic_move_pages(all);
 }
 
@@ -483,6 +498,7 @@ static bool lapic_init(vsr_device *device, const void *params, GError **error)
 
         l->all = all;
         l->index = i;
+        l->is_used = true;
         g_mutex_init(&l->lock);
         vsr_timer_init(&l->timer.host, device->loop, vsr_lapic_timer_expired,
                        l);

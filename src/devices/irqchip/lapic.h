@@ -19,10 +19,14 @@
 #include "machine/device.h"
 
 typedef struct {
-    uint32_t vcpus; /* present; APIC id = index */
+    uint32_t vcpus; /* that there can be; APIC id = index. All are in use */
 } vsr_lapic_params;
 
 extern const vsr_device_class vsr_lapic_class;
+
+/* Is there such a processor? What is sent to one that is not, is lost. Control,
+ * vCPUs stopped; before a vCPU's end and after its beginning. */
+void vsr_lapic_set_used(vsr_device *lapic, uint32_t vcpu, bool is_used);
 
 /* What hears of the end of level-triggered interrupts (the IOAPIC). Control,
  * before vCPUs run. NULL: nobody. */

@@ -103,6 +103,7 @@ typedef struct {
     uint32_t index; /* of the vCPU, and APIC id */
 
     GMutex lock;   /* guards all below */
+    bool is_used;  /* else APIC_BASE says that it is off, and stays so */
     uint64_t base; /* IA32_APIC_BASE */
     uint32_t tpr, ldr, dfr, svr, esr, esr_pending;
     uint32_t icr_low, icr_high;

@@ -25,11 +25,8 @@ enum {
     OP_METHOD = 0x14,
     OP_DUAL_NAME = 0x2e,
     OP_MULTI_NAME = 0x2f,
-    OP_LOCAL0 = 0x60,
-    OP_STORE = 0x70,
-    OP_AND = 0x7b,
-    OP_NOTIFY = 0x86,
     OP_IF = 0xa0,
+    OP_WHILE = 0xa2,
     OP_EXT = 0x5b,
     OP_EXT_REGION = 0x80,
     OP_EXT_FIELD = 0x81,
@@ -132,15 +129,26 @@ vsr_aml_mark vsr_aml_open_device(vsr_aml *aml, const char *name)
     return mark;
 }
 
-vsr_aml_mark vsr_aml_open_method(vsr_aml *aml, const char *name, uint8_t args)
+static vsr_aml_mark open_method(vsr_aml *aml, const char *name, uint8_t flags)
 {
     vsr_aml_mark mark;
 
     put(aml, OP_METHOD, 1);
     mark = aml->len;
     vsr_aml_path(aml, name);
-    put(aml, args & 7, 1);
+    put(aml, flags, 1);
     return mark;
+}
+
+vsr_aml_mark vsr_aml_open_method(vsr_aml *aml, const char *name, uint8_t args)
+{
+    return open_method(aml, name, args & 7);
+}
+
+vsr_aml_mark vsr_aml_open_serialized(vsr_aml *aml, const char *name,
+                                     uint8_t args)
+{
+    return open_method(aml, name, (args & 7) | 1 << 3);
 }
 
 vsr_aml_mark vsr_aml_open_package(vsr_aml *aml, uint8_t count)
@@ -153,13 +161,23 @@ vsr_aml_mark vsr_aml_open_package(vsr_aml *aml, uint8_t count)
     return mark;
 }
 
+vsr_aml_mark vsr_aml_open_if(vsr_aml *aml)
+{
+    put(aml, OP_IF, 1);
+    return aml->len;
+}
+
+vsr_aml_mark vsr_aml_open_while(vsr_aml *aml)
+{
+    put(aml, OP_WHILE, 1);
+    return aml->len;
+}
+
 vsr_aml_mark vsr_aml_open_if_bits(vsr_aml *aml, const char *path, uint64_t mask)
 {
-    vsr_aml_mark mark;
+    vsr_aml_mark mark = vsr_aml_open_if(aml);
 
-    put(aml, OP_IF, 1);
-    mark = aml->len;
-    put(aml, OP_AND, 1);
+    put(aml, VSR_AML_AND, 1);
     vsr_aml_path(aml, path);
     vsr_aml_int(aml, mask);
     put(aml, 0, 1); /* the result is stored nowhere */
@@ -168,12 +186,10 @@ vsr_aml_mark vsr_aml_open_if_bits(vsr_aml *aml, const char *path, uint64_t mask)
 
 vsr_aml_mark vsr_aml_open_if_local(vsr_aml *aml, uint8_t local, uint64_t mask)
 {
-    vsr_aml_mark mark;
+    vsr_aml_mark mark = vsr_aml_open_if(aml);
 
-    put(aml, OP_IF, 1);
-    mark = aml->len;
-    put(aml, OP_AND, 1);
-    put(aml, OP_LOCAL0 + (local & 7u), 1);
+    put(aml, VSR_AML_AND, 1);
+    put(aml, VSR_AML_LOCAL0 + (local & 7u), 1);
     vsr_aml_int(aml, mask);
     put(aml, 0, 1);
     return mark;
@@ -181,21 +197,21 @@ vsr_aml_mark vsr_aml_open_if_local(vsr_aml *aml, uint8_t local, uint64_t mask)
 
 void vsr_aml_load_local(vsr_aml *aml, const char *path, uint8_t local)
 {
-    put(aml, OP_STORE, 1);
+    put(aml, VSR_AML_STORE, 1);
     vsr_aml_path(aml, path);
-    put(aml, OP_LOCAL0 + (local & 7u), 1);
+    put(aml, VSR_AML_LOCAL0 + (local & 7u), 1);
 }
 
 void vsr_aml_store_int(vsr_aml *aml, uint64_t value, const char *path)
 {
-    put(aml, OP_STORE, 1);
+    put(aml, VSR_AML_STORE, 1);
     vsr_aml_int(aml, value);
     vsr_aml_path(aml, path);
 }
 
 void vsr_aml_notify(vsr_aml *aml, const char *path, uint8_t value)
 {
-    put(aml, OP_NOTIFY, 1);
+    put(aml, VSR_AML_NOTIFY, 1);
     vsr_aml_path(aml, path);
     vsr_aml_int(aml, value);
 }

@@ -25,12 +25,18 @@ typedef size_t vsr_aml_mark;
 vsr_aml_mark vsr_aml_open_scope(vsr_aml *aml, const char *path);
 vsr_aml_mark vsr_aml_open_device(vsr_aml *aml, const char *name);
 vsr_aml_mark vsr_aml_open_method(vsr_aml *aml, const char *name, uint8_t args);
+/* One caller at a time. */
+vsr_aml_mark vsr_aml_open_serialized(vsr_aml *aml, const char *name,
+                                     uint8_t args);
 vsr_aml_mark vsr_aml_open_package(vsr_aml *aml, uint8_t count);
 /* If (path & mask) */
 vsr_aml_mark vsr_aml_open_if_bits(vsr_aml *aml, const char *path,
                                   uint64_t mask);
 /* If (LocalN & mask) */
 vsr_aml_mark vsr_aml_open_if_local(vsr_aml *aml, uint8_t local, uint64_t mask);
+/* What decides is written next, then what is done. */
+vsr_aml_mark vsr_aml_open_if(vsr_aml *aml);
+vsr_aml_mark vsr_aml_open_while(vsr_aml *aml);
 void vsr_aml_close(vsr_aml *aml, vsr_aml_mark mark);
 
 /* Name (name, <what is written next>). Paths: "_HID", "\\_S5", "\\_SB". */
@@ -53,7 +59,19 @@ void vsr_aml_io_words(vsr_aml *aml, const char *region, uint16_t port,
 void vsr_aml_load_local(vsr_aml *aml, const char *path, uint8_t local);
 void vsr_aml_store_int(vsr_aml *aml, uint64_t value, const char *path);
 
-enum { VSR_AML_RETURN = 0xa4, VSR_AML_ARG3 = 0x6b };
+enum {
+    VSR_AML_LOCAL0 = 0x60,
+    VSR_AML_ARG0 = 0x68,
+    VSR_AML_ARG1 = 0x69,
+    VSR_AML_ARG2 = 0x6a,
+    VSR_AML_ARG3 = 0x6b,
+    VSR_AML_STORE = 0x70,
+    VSR_AML_SHIFT_RIGHT = 0x7a,
+    VSR_AML_AND = 0x7b,
+    VSR_AML_NOTIFY = 0x86,
+    VSR_AML_EQUAL = 0x93,
+    VSR_AML_RETURN = 0xa4,
+};
 
 /* Resource templates: descriptors into an array of their own, then _CRS. */
 void vsr_aml_res_io(GByteArray *res, uint16_t base, uint8_t len);

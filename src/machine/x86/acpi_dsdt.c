@@ -39,24 +39,6 @@ static void sleep_states(vsr_aml *aml)
     vsr_aml_close(aml, mark);
 }
 
-static void processors(vsr_aml *aml, const vsr_board *board)
-{
-    uint32_t i;
-
-    for (i = 0; i < board->vcpus; i++) {
-        vsr_aml_mark mark;
-        char name[5];
-
-        snprintf(name, sizeof(name), "C%03X", i & 0xfff);
-        mark = vsr_aml_open_device(aml, name);
-        vsr_aml_name(aml, "_HID");
-        vsr_aml_string(aml, "ACPI0007");
-        vsr_aml_name(aml, "_UID");
-        vsr_aml_int(aml, i);
-        vsr_aml_close(aml, mark);
-    }
-}
-
 static void serials(vsr_aml *aml, const vsr_board *board)
 {
     uint32_t i;
@@ -84,6 +66,8 @@ static void legacy(vsr_aml *aml, const vsr_board *board)
     mark = open_device(aml, "MBRD", "PNP0C02", 0);
     vsr_aml_res_io(res, VSR_PORT_PM,
                    board->reduced_acpi ? VSR_REDUCED_LEN : 12);
+    if (board->cpu_hotplug)
+        vsr_aml_res_io(res, VSR_PORT_CPUS, VSR_CPUS_LEN);
     if (board->pci_buses > 0)
         vsr_aml_res_mem32(res, (uint32_t)VSR_ECAM_BASE,
                           (uint32_t)vsr_board_ecam_len(board));
@@ -228,7 +212,7 @@ void vsr_acpi_dsdt(vsr_aml *aml, const vsr_board *board, uint32_t phys_bits)
 
     sleep_states(aml);
     scope = vsr_aml_open_scope(aml, "\\_SB");
-    processors(aml, board);
+    vsr_acpi_processors(aml, board);
     if (board->pci_buses > 0)
         pci_root(aml, board, phys_bits);
     legacy(aml, board);

@@ -9,6 +9,8 @@
 /* phys_bits: where the 64-bit PCI window may end. */
 void vsr_acpi_dsdt(vsr_aml *aml, const vsr_board *board, uint32_t phys_bits);
 
+/* acpi_cpu.c */
+void vsr_acpi_processors(vsr_aml *aml, const vsr_board *board);
 /* acpi_hotplug.c: inside of PCI0; beside it. */
 void vsr_acpi_slots(vsr_aml *aml);
 void vsr_acpi_slot_events(vsr_aml *aml);

@@ -22,8 +22,16 @@ enum { PAGE = 4096 };
 /* Pins no other device wants: those above 15 first, for they share with
  * nobody on a board without PCI; then free ISA pins. */
 static const uint8_t mmio_gsis[] = {
-    16, 17, 18, 19, 20, 21, 22, 23, 5, 6, 7, 10, 11, 12, 13, 14, 15,
+    16, 17, 18, 19, 20, 21, 22, 23, 5, 6, 7, 10, 11, 12, 13, 14,
 };
+
+/* A micro board has it only if there is something to come: it costs a start the
+ * exits in which a guest asks for each processor. */
+static bool has_cpu_hotplug(vsr_board_kind kind, uint32_t vcpus, uint32_t max)
+{
+    return max <= VSR_BOARD_HOTPLUG_MAX &&
+           (kind == VSR_BOARD_MICRO ? vcpus < max : max > 1);
+}
 
 bool vsr_board_init(vsr_board *out, vsr_board_kind kind, uint64_t ram_bytes,
                     uint32_t vcpus, uint32_t max_vcpus, GError **error)
@@ -59,6 +67,7 @@ bool vsr_board_init(vsr_board *out, vsr_board_kind kind, uint64_t ram_bytes,
         .has_i8042 = kind == VSR_BOARD_PCI,
         .pci_buses = kind == VSR_BOARD_PCI ? 1 : 0,
         .reduced_acpi = kind == VSR_BOARD_MICRO,
+        .cpu_hotplug = has_cpu_hotplug(kind, vcpus, max_vcpus),
     };
     return true;
 }

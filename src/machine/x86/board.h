@@ -36,13 +36,17 @@ typedef struct {
     bool has_pic, has_pit, has_ioapic; /* in the machine, whoever models them */
     bool has_rtc, has_i8042;
     bool reduced_acpi;  /* no SCI, PM1 registers and PM timer: acpi_reduced.h */
+    bool cpu_hotplug;   /* processors come and go: cpu_hotplug.h */
     bool has_keyboard;  /* at the i8042: announced to the guest only then */
     uint32_t pci_buses; /* from bus 0 on; 0: no PCI. Bridges add theirs */
     uint32_t n_mmio;
     vsr_board_mmio mmio[VSR_BOARD_MMIO_MAX];
 } vsr_board;
 
-enum { VSR_BOARD_VCPUS_MAX = 1024 };
+enum {
+    VSR_BOARD_VCPUS_MAX = 1024,
+    VSR_BOARD_HOTPLUG_MAX = 255, /* vCPUs: the tables have room for no more */
+};
 
 /* Defaults of `kind`, all checked: CONFIG with the number that was wrong. The
  * caller then changes n_serials and has_*, and calls vsr_board_add_mmio(). */

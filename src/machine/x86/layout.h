@@ -58,6 +58,7 @@ enum {
     VSR_PORT_TEST_LINES = 0x2000,
     VSR_PORT_RESET = 0xcf9,
     VSR_PORT_HOTPLUG = 0xae00, /* VSR_HOTPLUG_* */
+    VSR_PORT_CPUS = 0xae40,    /* VSR_CPUS_* */
 };
 
 /* PCI slots that come and go, from VSR_PORT_HOTPLUG: words, one bit a slot. */
@@ -66,6 +67,18 @@ enum {
     VSR_HOTPLUG_DOWN = 4, /* are to go; likewise */
     VSR_HOTPLUG_EJECT = 8, /* written: the guest has let go of them */
     VSR_HOTPLUG_LEN = 12,
+};
+
+/* Processors that come and go, from VSR_PORT_CPUS: words; what they do is in
+ * devices/legacy/cpu_hotplug.h. */
+enum {
+    VSR_CPUS_EVENT = 0,
+    VSR_CPUS_STATUS = 4,
+    VSR_CPUS_EJECT = 8,
+    VSR_CPUS_OST_CPU = 12,
+    VSR_CPUS_OST_EVENT = 16,
+    VSR_CPUS_OST_STATUS = 20,
+    VSR_CPUS_LEN = 24,
 };
 
 /* From VSR_PORT_PM on a board of reduced hardware: bytes. */
@@ -93,6 +106,7 @@ enum {
     VSR_GSI_RTC = 8,
     VSR_GSI_SCI = 9, /* reduced hardware: the Generic Event Device */
     VSR_GSI_HOTPLUG = 10, /* pci board: the slots' Generic Event Device */
+    VSR_GSI_CPUS = 15, /* the processors' Generic Event Device */
     VSR_GSI_PCI_FIRST = 16, /* INTA..INTD swizzle over 16..19 */
     VSR_GSI_VIRTIO_FIRST = 5, /* micro board: see virtio_gsi() */
 };
