@@ -100,6 +100,15 @@ static int set_attributes(const vsr_fs9p *fs, int fd, const fs9p_owner *owner,
     return err;
 }
 
+/* Squashed: what the host does not let us set, also as our user namespace has no
+ * such number (EINVAL), stays as it is. */
+static int allowed(const vsr_fs9p *fs, int err)
+{
+    bool refused = err == EPERM || err == EINVAL;
+
+    return fs->access == VSR_FS9P_SQUASH && refused ? 0 : err;
+}
+
 int fs9p_chown(const vsr_fs9p *fs, int fd, uint32_t uid, uint32_t gid)
 {
     const fs9p_owner owner = { .uid = uid, .gid = gid };
@@ -108,7 +117,7 @@ int fs9p_chown(const vsr_fs9p *fs, int fd, uint32_t uid, uint32_t gid)
         return set_attributes(fs, fd, &owner, false, false);
     if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) == 0)
         return 0;
-    return fs->access == VSR_FS9P_SQUASH && errno == EPERM ? 0 : errno;
+    return allowed(fs, errno);
 }
 
 static int chmod_host(const vsr_fs9p *fs, int fd, uint32_t mode)
@@ -134,7 +143,7 @@ int fs9p_chmod(const vsr_fs9p *fs, int fd, uint32_t mode)
     if (fs->access == VSR_FS9P_MAPPED)
         return set_attributes(fs, fd, &owner, true, false);
     err = chmod_host(fs, fd, mode);
-    return fs->access == VSR_FS9P_SQUASH && err == EPERM ? 0 : err;
+    return allowed(fs, err);
 }
 
 int fs9p_own(const vsr_fs9p *fs, int fd, const fs9p_owner *owner)
