@@ -26,7 +26,8 @@ say() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }
 # shellcheck source=../tests/support/deps.sh
 . "$top/tests/support/deps.sh"
 say "Packages"
-need build debian
+# With $VISOR_BUILD it is built, or nobody could have set that.
+if [ -n "${VISOR_BUILD:-}" ]; then need debian; else need build debian; fi
 
 vctl=$build/src/vctl/vctl
 if [ -z "${VISOR_BUILD:-}" ]; then
@@ -36,54 +37,34 @@ if [ -z "${VISOR_BUILD:-}" ]; then
     ninja -C "$build" src/vctl/vctl src/visor-vmm/visor-vmm | tail -n 1 >&2
 fi
 
-# The file system is made once; each run has a disk of its own.
-dir=${VISOR_GUEST_DIR:-$build/guest}/debian
-mkdir -p "$dir"
-if [ ! -e "$dir/root.tar" ]; then
-    say "Root file system: mmdebstrap, some minutes"
-    mmdebstrap --variant=minbase --quiet \
-        --include=linux-image-cloud-amd64,systemd-sysv,udev,dbus,iproute2,netbase \
-        --customize-hook='chroot "$1" passwd -d root >/dev/null' \
-        --customize-hook='echo visor >"$1/etc/hostname"' \
-        --customize-hook='printf "[Match]\nName=e*\n[Network]\nDHCP=yes\n" >"$1/etc/systemd/network/e.network"' \
-        --customize-hook='chroot "$1" systemctl -q enable systemd-networkd' \
-        --customize-hook='echo "/dev/vda / ext4 defaults 0 1" >"$1/etc/fstab"' \
-        bookworm "$dir/root.tar.new"
-    mv "$dir/root.tar.new" "$dir/root.tar"
-fi
-
-say "Image: $dir/disk.$format"
-rm -rf "$dir/tree" "$dir"/disk.*
-mkdir "$dir/tree"
-# Owners and device nodes: as root, or in a name space where we are.
-unpack="tar -xf '$dir/root.tar' -C '$dir/tree' --exclude=./dev/* &&
-    truncate -s 1500M '$dir/disk.raw' &&
-    mke2fs -q -t ext4 -d '$dir/tree' '$dir/disk.raw' &&
-    cp '$dir/tree'/boot/vmlinuz-* '$dir/vmlinuz' &&
-    cp '$dir/tree'/boot/initrd.img-* '$dir/initrd' && rm -rf '$dir/tree'"
-if [ "$(id -u)" -eq 0 ]; then
-    bash -ec "$unpack"
-else
-    unshare --user --map-root-user --map-auto bash -ec "$unpack"
-fi
+# The file system is made once; each run has a disk of its own, above it.
+guest_dir=${VISOR_GUEST_DIR:-$build/guest}
+say "Root file system: made once, takes some minutes"
+base=$("$top/tests/guests/make-debian.sh" "$guest_dir")
+dir=$(mktemp -d "${TMPDIR:-/tmp}/visor-debian.XXXXXX")
+trap 'rm -rf "$dir"' EXIT
+disk=$dir/disk.$format
 if [ "$format" = qcow2 ]; then
-    qemu-img convert -O qcow2 "$dir/disk.raw" "$dir/disk.qcow2"
-    rm "$dir/disk.raw"
+    qemu-img create -q -f qcow2 -b "$base/base.qcow2" -F qcow2 "$disk"
+else
+    qemu-img convert -O raw "$base/base.qcow2" "$disk"
 fi
 
 engine=$("$vctl" -c "$engine:///embed" uri)
 engine=${engine%%:*}
 export VISOR_URI="$engine:///session?root=$dir/state"
+trap 'rc=$?
+[ -n "$keep" ] || { "$vctl" destroy debian >/dev/null 2>&1 || :; rm -rf "$dir"; }
+exit $rc' EXIT
 say "Start, on $engine"
-"$vctl" destroy debian >/dev/null 2>&1 || true
 "$vctl" define - >/dev/null <<X
 <domain type='$engine'>
   <name>debian</name><memory unit='MiB'>512</memory><vcpu>1</vcpu>
   <os><type arch='x86_64' machine='pci'>hvm</type>
-    <kernel>$dir/vmlinuz</kernel><initrd>$dir/initrd</initrd>
+    <kernel>$base/vmlinuz</kernel><initrd>$base/initrd</initrd>
     <cmdline>root=/dev/vda rw console=ttyS0</cmdline></os>
   <devices>
-    <disk type='file'><driver type='$format'/><source file='$dir/disk.$format'/>
+    <disk type='file'><driver type='$format'/><source file='$disk'/>
       <target dev='vda' bus='virtio'/></disk>
     <interface type='user'><model type='virtio'/></interface>
     <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
@@ -94,6 +75,7 @@ X
 "$vctl" start debian >/dev/null
 if [ -n "$keep" ]; then
     echo "It runs: VISOR_URI='$VISOR_URI' $vctl console debian (login: root)" >&2
+    echo "Its files are in $dir" >&2
     exit 0
 fi
 python3 "$top/examples/debian_login.py" "$vctl" debian "${VISOR_TEST_SLOW:-1}"
@@ -101,4 +83,4 @@ python3 "$top/examples/debian_login.py" "$vctl" debian "${VISOR_TEST_SLOW:-1}"
 say "Shut down, by ACPI"
 "$vctl" shutdown debian --timeout $((60 * ${VISOR_TEST_SLOW:-1}))
 "$vctl" undefine debian >/dev/null
-[ "$format" != qcow2 ] || qemu-img check -q "$dir/disk.qcow2"
+[ "$format" != qcow2 ] || qemu-img check "$disk"

@@ -69,14 +69,20 @@ def main():
     os.write(console.fd, b"root\r")
     console.expect(b"# ", 60)
     console.run("stty -echo; bind 'set enable-bracketed-paste off'; PS1=")
-    print(console.run("apt-get --version | head -n 1"))
-    print("systemd:", console.run("systemctl is-system-running --wait", 120))
+    apt = console.run("apt-get --version | head -n 1")
+    print(apt)
+    systemd = console.run("systemctl is-system-running --wait", 120)
+    print("systemd:", systemd)
     # 10.0.2.2 is this host, as the guest's network has it.
     hello = console.run(
         f"for i in 1 2 3 4 5 6 7 8 9 10; do cat </dev/tcp/10.0.2.2/{port} "
         "2>/dev/null && break; sleep 1; done", 60)
     print("network:", hello)
     console.close()
+    if not apt.startswith("apt 2."):
+        sys.exit("debian: apt-get does not run")
+    if systemd != "running":
+        sys.exit("debian: not all of systemd's units started")
     if "the host says hello" not in hello:
         sys.exit("debian: the host was not reached through the network")
 

@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# make-initramfs.sh [-k KERNELROOT] [--modules LIST] [-i INIT] OUT: a busybox
-# initramfs (cpio, uncompressed). INIT is the /init script; without it,
-# guests/init.sh. With -k (fetch-kernel.sh's DIR/root) it holds the modules of the
-# power button, and those of LIST (names as modprobe takes them, with commas
+# make-initramfs.sh [-k KERNELROOT] [--modules LIST] [--program FILE] [-i INIT]
+# OUT: a busybox initramfs (cpio, uncompressed). INIT is the /init script; without
+# it, guests/init.sh. With -k (fetch-kernel.sh's DIR/root) it holds the modules of
+# the power button, and those of LIST (names as modprobe takes them, with commas
 # between) with what they depend on; /modules/load names these in the order in
-# which init.sh loads them. Works without root.
+# which init.sh loads them. FILE goes to /bin. Works without root.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-root='' init=$here/init.sh modules=''
-usage='usage: make-initramfs.sh [-k KERNELROOT] [--modules LIST] [-i INIT] OUT'
+root='' init=$here/init.sh modules='' program=''
+usage='usage: make-initramfs.sh [-k KERNELROOT] [--modules LIST] [--program FILE] [-i INIT] OUT'
 while [ $# -gt 1 ]; do
     case $1 in
     -k) root=$2 ;;
     -i) init=$2 ;;
     --modules) modules=$2 ;;
+    --program) program=$2 ;;
     *) echo "$usage" >&2; exit 2 ;;
     esac
     shift 2
@@ -54,6 +55,7 @@ for applet in $("$busybox" --list); do
     [ "$applet" = busybox ] || ln -s busybox "$tmp/bin/$applet"
 done
 ln -s ../bin/busybox "$tmp/sbin/init"
+[ -z "$program" ] || cp "$program" "$tmp/bin/"
 cp "$init" "$tmp/init"
 chmod 755 "$tmp/init"
 (cd "$tmp" && find . -mindepth 1 | LC_ALL=C sort |
