@@ -19,7 +19,7 @@ static int cmd_setvcpus(vctl *v, int n_args, char **args)
 {
     visor_error *err = NULL;
     guint64 n;
-    int status;
+    int status = VCTL_OK;
     visor_domain *dom;
     uint32_t flags;
 
@@ -39,7 +39,7 @@ static int set_memory(vctl *v, char **args, uint32_t more_flags)
 {
     visor_error *err = NULL;
     uint64_t kib;
-    int status;
+    int status = VCTL_OK;
     visor_domain *dom;
 
     if (!vctl_size_parse(args[1], &kib))
@@ -68,7 +68,7 @@ static int cmd_blockresize(vctl *v, int n_args, char **args)
 {
     visor_error *err = NULL;
     uint64_t kib;
-    int status;
+    int status = VCTL_OK;
     visor_domain *dom;
 
     if (!vctl_size_parse(args[2], &kib))
