@@ -54,9 +54,10 @@ bool vsr_change_not_done(const vsr_change *change, GError **error)
 {
     char room[64];
 
+    /* The highest go first, so this is the last. */
     if (change->device == NULL)
         return vsr_fail(error, VISOR_ERR_TIMEOUT,
-                        "The guest still uses more than %" PRIu64 " vCPUs",
+                        "The guest has not let go of vCPU %" PRIu64,
                         change->value);
     return vsr_fail(error, VISOR_ERR_TIMEOUT,
                     "The guest has not let go of <%s> '%s'",
