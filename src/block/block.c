@@ -240,37 +240,62 @@ void vsr_block_get_stats(const vsr_block *block, vsr_block_stats *out)
     out->errors = __atomic_load_n(&s->errors, __ATOMIC_RELAXED);
 }
 
-bool vsr_block_resize(vsr_block *block, uint64_t bytes, GError **error)
+/* What could not be, whatever the format. */
+static bool check_resize(const vsr_block *block, uint64_t bytes, GError **error)
 {
-    blk_file *file = &block->files[0];
-    int rc;
+    const blk_file *file = &block->files[0];
 
-    if (bytes < block->bytes)
-        return vsr_fail(error, VISOR_ERR_CONFIG,
-                        "'%s' has %" G_GUINT64_FORMAT
-                        " bytes and cannot shrink to %" G_GUINT64_FORMAT,
-                        file->name, block->bytes, bytes);
-    if (bytes % SECTOR != 0 || bytes > INT64_MAX)
-        return vsr_fail(error, VISOR_ERR_CONFIG,
-                        "'%s' cannot have %" G_GUINT64_FORMAT
-                        " bytes: not a multiple of 512, or too many",
-                        file->name, bytes);
     if (block->readonly)
         return vsr_fail(error, VISOR_ERR_STATE, "'%s' is read-only",
                         file->name);
-    if (block->qcow2 != NULL) {
-        if (!qcow2_disk_resize(block->qcow2, bytes, error))
-            return false;
-        block->bytes = bytes;
-        return true;
+    if (bytes == 0 || bytes % SECTOR != 0 || bytes > INT64_MAX)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "'%s' cannot have %" G_GUINT64_FORMAT
+                        " bytes: none, not a multiple of 512, or too many",
+                        file->name, bytes);
+    if (file->nbd != NULL)
+        return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
+                        "'%s' is behind NBD: its server alone can resize it",
+                        file->name);
+    if (block->qcow2 != NULL && bytes < block->bytes)
+        return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
+                        "'%s' has %" G_GUINT64_FORMAT
+                        " bytes: a qcow2 image cannot shrink to "
+                        "%" G_GUINT64_FORMAT,
+                        file->name, block->bytes, bytes);
+    return true;
+}
+
+static bool resize_raw(vsr_block *block, uint64_t bytes, GError **error)
+{
+    blk_file *file = &block->files[0];
+    int rc = blk_file_measure(file);
+
+    if (rc == 0 && file->is_device) {
+        if (bytes > file->bytes)
+            return vsr_fail(error, VISOR_ERR_CONFIG,
+                            "Block device '%s' has %" G_GUINT64_FORMAT
+                            " bytes, not %" G_GUINT64_FORMAT,
+                            file->name, file->bytes, bytes);
+    } else if (rc == 0 && (bytes > file->bytes || bytes < block->bytes)) {
+        rc = blk_file_truncate(file, bytes);
     }
-    rc = blk_file_measure(file);
-    if (rc == 0)
-        rc = blk_file_truncate(file, MAX(bytes, file->bytes));
     if (rc < 0)
         return vsr_fail_errno(error, rc, "Cannot resize '%s'", file->name);
-    block->bytes = bytes;
     return true;
+}
+
+bool vsr_block_resize(vsr_block *block, uint64_t bytes, GError **error)
+{
+    bool ok;
+
+    if (!check_resize(block, bytes, error))
+        return false;
+    ok = block->qcow2 != NULL ? qcow2_disk_resize(block->qcow2, bytes, error)
+                              : resize_raw(block, bytes, error);
+    if (ok)
+        block->bytes = bytes;
+    return ok;
 }
 
 /* --- life --- */

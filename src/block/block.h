@@ -162,7 +162,11 @@ void vsr_block_cancel_waiting(vsr_block *block);
 void vsr_block_plug(vsr_block *block);
 void vsr_block_unplug(vsr_block *block);
 
-/* Nothing in flight. Smaller: CONFIG. */
+/* Nothing in flight. A raw file can shrink, too; what is behind its new end is
+ * lost. Nothing has changed on failure. STATE: read-only; CONFIG: a size that
+ * is none, or beyond a block device's; NO_SUPPORT: behind NBD, a smaller qcow2,
+ * an overlay that would show more of what it is based on; RESOURCE: the host
+ * has no space. */
 bool vsr_block_resize(vsr_block *block, uint64_t bytes, GError **error);
 void vsr_block_set_throttle(vsr_block *block,
                             const vsr_block_throttle *throttle);

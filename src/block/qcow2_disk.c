@@ -473,9 +473,19 @@ uint64_t qcow2_disk_bytes(const qcow2 *disk)
 
 bool qcow2_disk_resize(qcow2 *disk, uint64_t bytes, GError **error)
 {
-    if (!qcow2_resize(disk->layers[0].image, bytes, error))
-        return false;
-    disk->layers[0].bytes = bytes;
+    bool ok;
+
+    /* Behind the old end the overlay says nothing: what it is based on would
+     * appear. */
+    if (disk->n_layers > 1 && disk->layers[1].bytes > disk->layers[0].bytes &&
+        bytes > disk->layers[0].bytes)
+        return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
+                        "'%s' is smaller than '%s', which it is based on, and "
+                        "cannot grow",
+                        disk->layers[0].file->name, disk->layers[1].file->name);
+    ok = qcow2_resize(disk->layers[0].image, bytes, error);
+    if (ok)
+        disk->layers[0].bytes = bytes;
     g_atomic_int_set(&disk->dirty, qcow2_is_dirty(disk->layers[0].image));
-    return true;
+    return ok;
 }

@@ -383,9 +383,13 @@ static int grow_l1(qcow2_image *image, uint64_t bytes, uint64_t entries)
         return rc;
     memcpy(l1, image->l1, (size_t)h->l1_entries * 8);
     rc = write_new_l1(image, l1, entries, first << image->cluster_bits);
-    if (rc == 0)
-        rc = write_geometry(image, bytes, (uint32_t)entries,
-                            first << image->cluster_bits);
+    if (rc < 0) {
+        qcow2_free_now(image, first, n);
+        return rc;
+    }
+    /* A header that could not be written may be there all the same. */
+    rc = write_geometry(image, bytes, (uint32_t)entries,
+                        first << image->cluster_bits);
     if (rc < 0)
         return rc;
     for (uint64_t i = 0; i < n_old; i++)

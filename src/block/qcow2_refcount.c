@@ -240,27 +240,19 @@ int qcow2_alloc(qcow2_image *image, uint64_t want, uint64_t *cluster,
 int qcow2_alloc_at_end(qcow2_image *image, uint64_t n, uint64_t *cluster)
 {
     uint64_t per_block = UINT64_C(1) << qcow2_block_bits(image);
-    uint64_t first, last;
-    bool made;
+    uint64_t first = image->end, last = first + n - 1;
 
-    /* A new block is put at the end, too: until no more is needed. */
-    do {
-        first = image->end;
-        last = first + n - 1;
-        if (last >= cluster_limit(image))
-            return -ENOSPC;
-        made = false;
-        for (uint64_t i = first / per_block; i <= last / per_block; i++) {
-            int rc;
+    if (last >= cluster_limit(image))
+        return -ENOSPC;
+    /* New blocks are put behind it. */
+    image->end = first + n;
+    for (uint64_t i = first / per_block; i <= last / per_block; i++) {
+        int rc = has_block(image, i * per_block) ? 0
+                                                 : qcow2_refblock_new(image, i);
 
-            if (has_block(image, i * per_block))
-                continue;
-            rc = qcow2_refblock_new(image, i);
-            if (rc < 0)
-                return rc;
-            made = true;
-        }
-    } while (made && image->end != first);
+        if (rc < 0)
+            return rc;
+    }
     for (uint64_t i = 0; i < n; i++) {
         int rc = take(image, first + i);
 

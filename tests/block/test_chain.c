@@ -7,9 +7,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -265,7 +267,7 @@ static void a_disk_grows(void **state)
     d = disk_must_open(path, VSR_BLOCK_QCOW2);
     assert_int_equal(disk_write(d, 0, data, 4096), 0);
     assert_false(vsr_block_resize(d->block, 1024, &error));
-    assert_int_equal(error->code, VISOR_ERR_CONFIG);
+    assert_int_equal(error->code, VISOR_ERR_NO_SUPPORT);
     g_clear_error(&error);
     /* within the L1 table, then beyond, then far beyond */
     for (int i = 0; i < 3; i++) {
@@ -288,6 +290,59 @@ static void a_disk_grows(void **state)
     assert_int_equal(disk_read(d, size - 4096, got, 4096), 0);
     assert_memory_equal(data, got, 4096);
     disk_close(d);
+}
+
+/* What an overlay does not hide would appear in its new part. */
+static void an_overlay_smaller_than_its_base_does_not_grow(void **state)
+{
+    g_autofree char *base = in_dir(state, "larger");
+    g_autofree char *top = in_dir(state, "smaller");
+    g_autoptr(GError) error = NULL;
+    disk *d;
+
+    assert_true(vsr_block_create_qcow2(base, 4 << 20, NULL, 0, NULL));
+    assert_true(
+        vsr_block_create_qcow2(top, 1 << 20, base, VSR_BLOCK_QCOW2, NULL));
+    d = disk_must_open(top, VSR_BLOCK_QCOW2);
+    assert_false(vsr_block_resize(d->block, 2 << 20, &error));
+    assert_int_equal(error->code, VISOR_ERR_NO_SUPPORT);
+    assert_non_null(strstr(error->message, base));
+    assert_int_equal(vsr_block_bytes(d->block), 1 << 20);
+    disk_close(d);
+}
+
+/* The new L1 table finds no space: the image is what it was. */
+static void a_full_host_leaves_an_image_as_it_was(void **state)
+{
+    g_autofree char *path = in_dir(state, "full");
+    g_autoptr(GError) error = NULL;
+    struct rlimit limit, small;
+    uint8_t data[4096], got[4096];
+    struct stat st;
+    disk *d;
+
+    memset(data, 0x5a, sizeof data);
+    assert_true(vsr_block_create_qcow2(path, 1 << 20, NULL, 0, NULL));
+    d = disk_must_open(path, VSR_BLOCK_QCOW2);
+    assert_int_equal(disk_write(d, 0, data, 4096), 0);
+    assert_int_equal(disk_flush(d), 0);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    small = limit;
+    small.rlim_cur = (rlim_t)st.st_size;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    assert_false(vsr_block_resize(d->block, UINT64_C(1) << 44, &error));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_int_equal(vsr_block_bytes(d->block), 1 << 20);
+    /* With space there again it is done. */
+    assert_int_equal(disk_write(d, 65536, data, 4096), 0);
+    assert_true(vsr_block_resize(d->block, UINT64_C(1) << 44, NULL));
+    assert_int_equal(disk_read(d, 0, got, 4096), 0);
+    assert_memory_equal(data, got, 4096);
+    disk_close(d);
+    if (have_qemu())
+        must_run("qemu-img check '%s'", path);
 }
 
 /* Enough clusters for more refcount blocks and a larger table of them. */
@@ -467,6 +522,8 @@ int main(void)
         T(compressed_clusters_are_read),
         T(snapshots_are_kept),
         T(a_disk_grows),
+        T(an_overlay_smaller_than_its_base_does_not_grow),
+        T(a_full_host_leaves_an_image_as_it_was),
         T(many_refcount_blocks),
         T(a_backing_format_is_never_guessed),
         T(backing_files_stay_in_their_folders),

@@ -121,6 +121,17 @@ static void guest_write(disk *d, uint32_t i, uint64_t value)
     assert_int_equal(disk_write(d, (uint64_t)i * SLOT, data, LEN), 0);
 }
 
+/* Beyond what the L1 table reaches: another one, larger. */
+static void grow(disk *d)
+{
+    uint64_t bytes = vsr_block_bytes(d->block) + (UINT64_C(1) << 30);
+
+    GError *error = NULL;
+
+    if (!vsr_block_resize(d->block, bytes, &error))
+        fail_msg("%s", error->message);
+}
+
 static void guest_run(disk *d, model *random)
 {
     uint64_t written[SLOTS] = { 0 }, flushed[SLOTS] = { 0 };
@@ -146,6 +157,8 @@ static void guest_run(disk *d, model *random)
         } else {
             guest_write(d, i, value);
         }
+        if (value % (OPERATIONS / 4) == 0)
+            grow(d);
         guest_note(written, flushed);
     }
 }

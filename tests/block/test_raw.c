@@ -212,7 +212,7 @@ static void a_partial_last_sector_reads_as_zeros(void **state)
     }
 }
 
-static void a_disk_grows_and_never_shrinks(void **state)
+static void a_disk_grows_and_shrinks(void **state)
 {
     g_autofree char *path = make_file(*state, "grow", 1 << 20);
     g_autoptr(GError) error = NULL;
@@ -225,8 +225,44 @@ static void a_disk_grows_and_never_shrinks(void **state)
     assert_int_equal(disk_write(d, (2 << 20) - 512, data, 512), 0);
     assert_int_equal(disk_read(d, (2 << 20) - 512, got, 512), 0);
     assert_memory_equal(data, got, 512);
-    assert_false(vsr_block_resize(d->block, 1 << 20, &error));
-    assert_int_equal(error->code, VISOR_ERR_CONFIG);
+    /* What was cut off is gone, and comes back as zeros. */
+    assert_true(vsr_block_resize(d->block, 1 << 20, &error));
+    assert_int_equal(vsr_block_bytes(d->block), 1 << 20);
+    assert_int_equal(disk_write(d, 1 << 20, data, 512), -EINVAL);
+    assert_true(vsr_block_resize(d->block, 2 << 20, &error));
+    memset(data, 0, sizeof data);
+    assert_int_equal(disk_read(d, (2 << 20) - 512, got, 512), 0);
+    assert_memory_equal(data, got, 512);
+    disk_close(d);
+}
+
+/* Sizes that are none, and one that the host refuses: all is as before. */
+static void a_size_that_cannot_be_is_refused(void **state)
+{
+    static const uint64_t bad[] = { 0, 1000, UINT64_C(1) << 63 };
+    g_autofree char *path = make_file(*state, "size", 1 << 20);
+    disk *d = disk_must_open(path, VSR_BLOCK_RAW);
+    struct rlimit limit, small;
+    GError *error = NULL;
+    struct stat st;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        assert_false(vsr_block_resize(d->block, bad[i], &error));
+        assert_int_equal(error->code, VISOR_ERR_CONFIG);
+        g_clear_error(&error);
+    }
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    small = limit;
+    small.rlim_cur = 2 << 20;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    assert_false(vsr_block_resize(d->block, 4 << 20, &error));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_non_null(strstr(error->message, path));
+    g_clear_error(&error);
+    assert_int_equal(vsr_block_bytes(d->block), 1 << 20);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, 1 << 20);
     disk_close(d);
 }
 
@@ -538,7 +574,8 @@ int main(void)
         T(zeros_written_become_holes_when_asked),
         T(discards_reach_the_file_only_when_asked),
         T(a_partial_last_sector_reads_as_zeros),
-        T(a_disk_grows_and_never_shrinks),
+        T(a_disk_grows_and_shrinks),
+        T(a_size_that_cannot_be_is_refused),
         T(nonsense_is_refused),
         T(read_only_is_read_only),
         T(what_the_host_refuses_is_reported),

@@ -186,6 +186,18 @@ bool vsr_virtio_blk_resize(vsr_device *device, uint64_t bytes, GError **error)
     return ok;
 }
 
+void vsr_virtio_blk_set_policies(vsr_device *device,
+                                 vsr_virtio_blk_policy read_error,
+                                 vsr_virtio_blk_policy write_error)
+{
+    virtio_blk *blk = vblk_of(device);
+
+    g_mutex_lock(&device->lock);
+    blk->read_error = read_error;
+    blk->write_error = write_error;
+    g_mutex_unlock(&device->lock);
+}
+
 void vsr_virtio_blk_get_stats(vsr_device *device, vsr_virtio_blk_stats *out)
 {
     const virtio_blk *blk = vblk_of(device);

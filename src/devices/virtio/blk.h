@@ -47,9 +47,14 @@ typedef struct {
 
 extern const vsr_device_class vsr_virtio_blk_class;
 
-/* Control thread, also while the guest runs: the disk is made larger, and the
- * guest told. Waits for what is in flight. */
+/* Control thread, also while the guest runs: the disk gets another size, and the
+ * guest is told. Waits for what is in flight. Errors as vsr_block_resize(). */
 bool vsr_virtio_blk_resize(vsr_device *device, uint64_t bytes, GError **error);
+
+/* Control thread: what becomes of requests that fail from now on. */
+void vsr_virtio_blk_set_policies(vsr_device *device,
+                                 vsr_virtio_blk_policy read_error,
+                                 vsr_virtio_blk_policy write_error);
 
 typedef struct {
     uint32_t in_flight; /* requests now at the block */

@@ -246,6 +246,17 @@ void vsr_virtio_net_set_link(vsr_device *device, bool up)
     g_mutex_unlock(&device->lock);
 }
 
+void vsr_virtio_net_set_rates(vsr_device *device, const vsr_net_rate *in,
+                              const vsr_net_rate *out)
+{
+    vsr_net_set_rates(net_of(device)->net, in, out);
+}
+
+int vsr_virtio_net_link_fd(vsr_device *device)
+{
+    return vsr_net_link_fd(net_of(device)->net);
+}
+
 void vsr_virtio_net_announce(vsr_device *device)
 {
     virtio_net *n = net_of(device);

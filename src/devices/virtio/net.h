@@ -50,6 +50,11 @@ extern const vsr_device_class vsr_virtio_net_class;
 
 /* The cable: the guest sees it, and is told. Lock not held. */
 void vsr_virtio_net_set_link(vsr_device *device, bool up);
+/* Limits that this process keeps, as vsr_net_set_rates(). */
+void vsr_virtio_net_set_rates(vsr_device *device, const vsr_net_rate *in,
+                              const vsr_net_rate *out);
+/* As vsr_net_link_fd(). */
+int vsr_virtio_net_link_fd(vsr_device *device);
 /* Ask the guest to tell the network where it is, after it has moved. */
 void vsr_virtio_net_announce(vsr_device *device);
 /* Any thread, lock not held. */

@@ -129,15 +129,34 @@ static const vsr_virtio_ops rng_ops = {
     .kicked = rng_kicked,
 };
 
+/* A new period begins. */
+static void set_rate(virtio_rng *rng, uint64_t rate_bytes, uint32_t period_ms)
+{
+    rng->rate_bytes = rate_bytes;
+    rng->period_ns =
+        (int64_t)(period_ms != 0 ? period_ms : PERIOD_MS) * NS_PER_MS;
+    rng->period_end_ns = 0;
+}
+
+void vsr_virtio_rng_set_rate(vsr_device *device, uint64_t rate_bytes,
+                             uint32_t rate_period_ms)
+{
+    virtio_rng *rng = to_rng(device);
+
+    g_mutex_lock(&device->lock);
+    set_rate(rng, rate_bytes, rate_period_ms);
+    /* Who waits for the old period's end need not. */
+    vsr_virtio_kick(&rng->base, 0);
+    g_mutex_unlock(&device->lock);
+}
+
 static bool rng_init(vsr_device *device, const void *params, GError **error)
 {
     static const uint16_t queue_size[] = { QUEUE_SIZE };
     const vsr_virtio_rng_params *p = params;
     virtio_rng *rng = to_rng(device);
-    uint32_t period_ms = p->rate_period_ms ? p->rate_period_ms : PERIOD_MS;
 
-    rng->rate_bytes = p->rate_bytes;
-    rng->period_ns = (int64_t)period_ms * NS_PER_MS;
+    set_rate(rng, p->rate_bytes, p->rate_period_ms);
     if (!vsr_virtio_init(&rng->base, &p->virtio, &rng_ops, 0, 1, queue_size, 0,
                          error))
         return false;

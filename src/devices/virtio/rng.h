@@ -17,5 +17,8 @@ typedef struct {
 } vsr_virtio_rng_params;
 
 extern const vsr_device_class vsr_virtio_rng_class;
+/* Another rate, from now on. Control thread, lock not held. */
+void vsr_virtio_rng_set_rate(vsr_device *device, uint64_t rate_bytes,
+                             uint32_t rate_period_ms);
 
 #endif
