@@ -45,7 +45,7 @@ static int change(vctl *v, const char *name, const char *xml, change_fn *fn)
                        : fn == visor_domain_detach_device ? "detached"
                                                           : "updated";
     visor_error *err = NULL;
-    int status;
+    int status = VCTL_OK;
     visor_domain *dom = vctl_domain(v, name, &status);
 
     if (!dom)
