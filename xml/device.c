@@ -138,6 +138,7 @@ static const struct {
                              vsr_device_write_channel },
     [VSR_DEVICE_FILESYSTEM] = { vsr_device_read_filesystem,
                                 vsr_device_write_filesystem },
+    [VSR_DEVICE_MEMORY] = { vsr_device_read_memory, vsr_device_write_memory },
 };
 
 bool vsr_device_read(const xmlNode *node, void *to, GError **error)
@@ -163,6 +164,7 @@ const vsr_xml_element vsr_device_elements[VSR_DEVICE_KINDS] = {
     { "vsock", "model ", vsr_device_read, 0 },
     { "channel", "type ", vsr_device_read, VSR_XML_MANY },
     { "filesystem", "type accessmode ", vsr_device_read, VSR_XML_MANY },
+    { "memory", "model ", vsr_device_read, VSR_XML_MANY },
 };
 
 void vsr_device_write(vsr_xml_writer *w, const vsr_device_conf *device,

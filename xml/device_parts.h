@@ -41,6 +41,14 @@ vsr_device_writer vsr_device_write_vsock;
 vsr_device_writer vsr_device_write_channel;
 vsr_device_writer vsr_device_write_filesystem;
 
+/* device_memory.c */
+vsr_device_reader vsr_device_read_memory;
+vsr_device_writer vsr_device_write_memory;
+
+/* domain_memory.c: an element's size and its unit, in KiB, rounded up. */
+bool vsr_xml_size_kib(const xmlNode *node, uint64_t *kib, GError **error);
+void vsr_xml_put_size(vsr_xml_writer *w, const char *name, uint64_t kib);
+
 /* device.c: what all have. `to` is the vsr_device_conf. */
 vsr_xml_reader vsr_device_read_address;
 vsr_xml_reader vsr_device_read_alias;

@@ -21,6 +21,7 @@ static const vsr_xml_element domain_elements[] = {
     { "title", "", vsr_domain_read_title, 0 },
     { "description", "", vsr_domain_read_description, 0 },
     { "metadata", "", vsr_domain_read_metadata, VSR_XML_RAW },
+    { "maxMemory", "slots unit ", vsr_domain_read_max_memory, 0 },
     { "memory", "unit ", vsr_domain_read_memory, 0 },
     { "currentMemory", "unit ", vsr_domain_read_current_memory, 0 },
     { "memoryBacking", "", vsr_domain_read_memory_backing, 0 },
@@ -90,8 +91,8 @@ vsr_domain_conf *vsr_domain_xml_parse(const char *text, size_t len,
         return NULL;
     parse.root = xmlDocGetRootElement(doc);
     parse.conf = vsr_domain_conf_new();
-    ok =
-        read_root(&parse, error) && vsr_domain_conf_complete(parse.conf, error);
+    ok = read_root(&parse, error) && vsr_domain_split_memory(&parse, error) &&
+         vsr_domain_conf_complete(parse.conf, error);
     g_free(parse.console_conf.path);
     xmlFreeDoc(doc);
     if (!ok)
@@ -112,7 +113,7 @@ char *vsr_domain_xml_format(const vsr_domain_conf *conf, int id, unsigned flags)
     if (vsr_domain_has_own(conf))
         vsr_xml_put_attr(&w, "xmlns:visor", VSR_XML_NAMESPACE);
     vsr_xml_end_open(&w);
-    vsr_domain_write_general(&w, conf);
+    vsr_domain_write_general(&w, conf, is_live);
     vsr_domain_write_vcpu(&w, conf);
     vsr_domain_write_os(&w, conf);
     vsr_domain_write_features(&w, conf);

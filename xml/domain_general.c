@@ -125,7 +125,8 @@ bool vsr_domain_read_on_crash(const xmlNode *node, void *to, GError **error)
     return read_action(node, &((vsr_domain_parse *)to)->conf->on_crash, error);
 }
 
-void vsr_domain_write_general(vsr_xml_writer *w, const vsr_domain_conf *conf)
+void vsr_domain_write_general(vsr_xml_writer *w, const vsr_domain_conf *conf,
+                              bool is_live)
 {
     vsr_xml_put(w, "name", conf->name);
     vsr_xml_put(w, "uuid", conf->uuid);
@@ -133,7 +134,7 @@ void vsr_domain_write_general(vsr_xml_writer *w, const vsr_domain_conf *conf)
     vsr_xml_put(w, "description", conf->description);
     if (conf->metadata)
         vsr_xml_put_raw(w, conf->metadata);
-    vsr_domain_write_memory(w, conf);
+    vsr_domain_write_memory(w, conf, is_live);
 }
 
 void vsr_domain_write_actions(vsr_xml_writer *w, const vsr_domain_conf *conf)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * domain_memory.c: <memory>, <currentMemory> and <memoryBacking> of domain XML.
+ * domain_memory.c: <memory>, <currentMemory>, <maxMemory> and <memoryBacking>
+ * of domain XML.
  *
  * Threads: any.
  */
@@ -8,7 +9,9 @@
 
 #include <string.h>
 
+#include "base/error.h"
 #include "base/util.h"
+#include "xml/device_parts.h"
 
 static const char *const source_texts[] = { "anonymous", "memfd", NULL };
 static const char *const access_texts[] = { "shared", "private", NULL };
@@ -69,19 +72,27 @@ static bool to_kib(const xmlNode *node, uint64_t value, uint64_t *kib,
     if (__builtin_mul_overflow(value, scale, &value))
         return vsr_xml_fail(node, VISOR_ERR_CONFIG, error, "'%s' is too large",
                             (const char *)node->name);
-    if (value == 0)
-        return vsr_xml_fail(node, VISOR_ERR_CONFIG, error, "'%s' is 0",
-                            (const char *)node->name);
     *kib = value / VSR_KIB + (value % VSR_KIB != 0);
     return true;
 }
 
-static bool read_size(const xmlNode *node, uint64_t *kib, GError **error)
+static bool not_zero(const xmlNode *node, uint64_t kib, GError **error)
+{
+    return kib != 0 || vsr_xml_fail(node, VISOR_ERR_CONFIG, error, "'%s' is 0",
+                                    (const char *)node->name);
+}
+
+bool vsr_xml_size_kib(const xmlNode *node, uint64_t *kib, GError **error)
 {
     uint64_t value;
 
     return vsr_xml_text_u64(node, &value, error) &&
            to_kib(node, value, kib, error);
+}
+
+static bool read_size(const xmlNode *node, uint64_t *kib, GError **error)
+{
+    return vsr_xml_size_kib(node, kib, error) && not_zero(node, *kib, error);
 }
 
 bool vsr_domain_read_memory(const xmlNode *node, void *to, GError **error)
@@ -94,6 +105,58 @@ bool vsr_domain_read_current_memory(const xmlNode *node, void *to,
 {
     return read_size(node, &((vsr_domain_parse *)to)->conf->current_memory_kib,
                      error);
+}
+
+bool vsr_domain_read_max_memory(const xmlNode *node, void *to, GError **error)
+{
+    vsr_domain_conf *conf = conf_of(to);
+
+    return vsr_xml_attr_u32(node, "slots", &conf->memory_slots, error) &&
+           read_size(node, &conf->max_memory_kib, error);
+}
+
+/* In XML both sizes count memory devices in: all of them, and what their guest
+ * has or is to have of them. */
+bool vsr_domain_split_memory(vsr_domain_parse *parse, GError **error)
+{
+    vsr_domain_conf *conf = parse->conf;
+    uint64_t all = vsr_domain_device_memory_kib(conf), part = 0;
+
+    for (guint i = 0; i < conf->devices->len; i++) {
+        vsr_device_conf *device = conf->devices->pdata[i];
+        vsr_memory_conf *m = &device->memory;
+
+        if (device->kind != VSR_DEVICE_MEMORY)
+            continue;
+        part += MIN(m->current_given ? m->current_kib : m->requested_kib,
+                    VSR_MEMORY_MAX_KIB);
+        /* Says nothing about the next run. */
+        m->current_given = false;
+        m->current_kib = 0;
+    }
+    if (conf->memory_kib == 0)
+        conf->memory_kib = conf->current_memory_kib;
+    if (all > 0 && conf->memory_kib <= all)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<memory> is %" G_GUINT64_FORMAT
+                        " KiB, its devices alone have %" G_GUINT64_FORMAT
+                        " KiB",
+                        conf->memory_kib, all);
+    if (part > 0 && conf->current_memory_kib != 0 &&
+        conf->current_memory_kib <= part)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<currentMemory> is %" G_GUINT64_FORMAT
+                        " KiB, of memory devices alone %" G_GUINT64_FORMAT
+                        " KiB are requested",
+                        conf->current_memory_kib, part);
+    conf->memory_kib -= all;
+    if (conf->current_memory_kib != 0)
+        conf->current_memory_kib -= part;
+    /* "All" is said with the devices. */
+    if (all > 0)
+        conf->current_memory_kib =
+            MIN(conf->current_memory_kib, conf->memory_kib);
+    return true;
 }
 
 /* The attribute is what the element is for. */
@@ -118,7 +181,8 @@ static bool read_page(const xmlNode *node, void *to, GError **error)
     if (!vsr_xml_parse_u64(size, &value))
         return vsr_xml_fail(node, VISOR_ERR_XML, error,
                             "'page': size '%.64s' is not a number", size);
-    return to_kib(node, value, &conf_of(to)->backing.page_kib, error);
+    return to_kib(node, value, &conf_of(to)->backing.page_kib, error) &&
+           not_zero(node, conf_of(to)->backing.page_kib, error);
 }
 
 static bool read_hugepages(const xmlNode *node, void *to, GError **error)
@@ -195,14 +259,34 @@ bool vsr_domain_read_memory_backing(const xmlNode *node, void *to,
                                  error);
 }
 
-static void write_size(vsr_xml_writer *w, const char *name, uint64_t kib)
+static void end_size(vsr_xml_writer *w, const char *name, uint64_t kib)
 {
     char text[24];
 
     g_snprintf(text, sizeof(text), "%" G_GUINT64_FORMAT, kib);
-    vsr_xml_open(w, name);
     vsr_xml_put_attr(w, "unit", "KiB");
     vsr_xml_end_text(w, name, text);
+}
+
+void vsr_xml_put_size(vsr_xml_writer *w, const char *name, uint64_t kib)
+{
+    vsr_xml_open(w, name);
+    end_size(w, name, kib);
+}
+
+/* What the guest has of memory devices, or is to have. */
+static uint64_t part_kib(const vsr_domain_conf *conf, bool is_live)
+{
+    uint64_t kib = 0;
+
+    for (guint i = 0; i < conf->devices->len; i++) {
+        const vsr_device_conf *device = conf->devices->pdata[i];
+
+        if (device->kind == VSR_DEVICE_MEMORY)
+            kib += is_live ? device->memory.current_kib
+                           : device->memory.requested_kib;
+    }
+    return kib;
 }
 
 static void write_hugepages(vsr_xml_writer *w, uint64_t page_kib)
@@ -253,10 +337,18 @@ static void write_backing(vsr_xml_writer *w, const vsr_domain_conf *conf)
     vsr_xml_close(w, "memoryBacking");
 }
 
-void vsr_domain_write_memory(vsr_xml_writer *w, const vsr_domain_conf *conf)
+void vsr_domain_write_memory(vsr_xml_writer *w, const vsr_domain_conf *conf,
+                             bool is_live)
 {
-    write_size(w, "memory", conf->memory_kib);
-    write_size(w, "currentMemory", conf->current_memory_kib);
+    if (conf->max_memory_kib != 0) {
+        vsr_xml_open(w, "maxMemory");
+        vsr_xml_put_attr_u64(w, "slots", conf->memory_slots);
+        end_size(w, "maxMemory", conf->max_memory_kib);
+    }
+    vsr_xml_put_size(w, "memory",
+                     conf->memory_kib + vsr_domain_device_memory_kib(conf));
+    vsr_xml_put_size(w, "currentMemory",
+                     conf->current_memory_kib + part_kib(conf, is_live));
     if (conf->backing.hugepages || conf->backing.locked ||
         conf->backing.nosharepages || conf->backing.source ||
         conf->backing.access || conf->backing.allocation)

@@ -29,14 +29,19 @@ vsr_xml_reader vsr_domain_read_metadata;
 vsr_xml_reader vsr_domain_read_on_poweroff;
 vsr_xml_reader vsr_domain_read_on_reboot;
 vsr_xml_reader vsr_domain_read_on_crash;
-void vsr_domain_write_general(vsr_xml_writer *w, const vsr_domain_conf *conf);
+void vsr_domain_write_general(vsr_xml_writer *w, const vsr_domain_conf *conf,
+                              bool is_live);
 void vsr_domain_write_actions(vsr_xml_writer *w, const vsr_domain_conf *conf);
 
 /* domain_memory.c */
 vsr_xml_reader vsr_domain_read_memory;
 vsr_xml_reader vsr_domain_read_current_memory;
+vsr_xml_reader vsr_domain_read_max_memory;
 vsr_xml_reader vsr_domain_read_memory_backing;
-void vsr_domain_write_memory(vsr_xml_writer *w, const vsr_domain_conf *conf);
+/* Once all is read. CONFIG. */
+bool vsr_domain_split_memory(vsr_domain_parse *parse, GError **error);
+void vsr_domain_write_memory(vsr_xml_writer *w, const vsr_domain_conf *conf,
+                             bool is_live);
 
 /* domain_features.c */
 vsr_xml_reader vsr_domain_read_features;

@@ -72,7 +72,7 @@ static bool add_device(vsr_domain_conf *conf, const vsr_device_conf *device,
 {
     char room[64];
 
-    if (device->kind != VSR_DEVICE_RNG &&
+    if (!vsr_device_is_nameless(device->kind) &&
         vsr_device_find_like(conf->devices, device) != NULL)
         return vsr_fail(error, VISOR_ERR_CONFIG,
                         "Domain '%s' has a <%s> '%s' already", conf->name,

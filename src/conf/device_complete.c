@@ -180,6 +180,53 @@ static bool complete_filesystem(vsr_filesystem_conf *f, GError **error)
            vsr_conf_check_line("target", f->tag, VSR_TAG_MAX, error);
 }
 
+/* A host's and a guest's huge page; more of them for so much memory that the
+ * engine would run out of slots. */
+static uint64_t choose_block_kib(uint64_t size_kib)
+{
+    uint64_t block = 2048;
+
+    while (block < size_kib / VSR_MEMORY_BLOCKS_MAX)
+        block *= 2;
+    return block;
+}
+
+static bool complete_memory(vsr_memory_conf *m, GError **error)
+{
+    uint64_t block;
+
+    if (m->block_kib == 0)
+        m->block_kib = choose_block_kib(m->size_kib);
+    block = m->block_kib;
+    if (block < 2048 || (block & (block - 1)) != 0)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<memory>: <block> is %" G_GUINT64_FORMAT
+                        " KiB, no power of two from 2048 on",
+                        block);
+    if (m->size_kib == 0 || m->size_kib % block != 0 ||
+        m->size_kib > VSR_MEMORY_MAX_KIB)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<memory>: <size> is %" G_GUINT64_FORMAT
+                        " KiB, a multiple of the <block> of "
+                        "%" G_GUINT64_FORMAT " KiB is needed",
+                        m->size_kib, block);
+    if (m->size_kib / block > VSR_MEMORY_BLOCKS_MAX)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<memory>: %" G_GUINT64_FORMAT
+                        " KiB in blocks of %" G_GUINT64_FORMAT
+                        " KiB are more than %d blocks: take %" G_GUINT64_FORMAT
+                        " KiB",
+                        m->size_kib, block, (int)VSR_MEMORY_BLOCKS_MAX,
+                        choose_block_kib(m->size_kib));
+    if (m->requested_kib > m->size_kib || m->requested_kib % block != 0)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<memory>: <requested> is %" G_GUINT64_FORMAT
+                        " KiB, a multiple of the <block> up to the <size> of "
+                        "%" G_GUINT64_FORMAT " KiB is needed",
+                        m->requested_kib, m->size_kib);
+    return true;
+}
+
 bool vsr_device_complete(vsr_device_conf *device, GError **error)
 {
     if (!vsr_conf_check_line("alias", device->alias, VSR_NAME_MAX, error))
@@ -195,6 +242,8 @@ bool vsr_device_complete(vsr_device_conf *device, GError **error)
         return complete_channel(&device->channel, error);
     case VSR_DEVICE_FILESYSTEM:
         return complete_filesystem(&device->filesystem, error);
+    case VSR_DEVICE_MEMORY:
+        return complete_memory(&device->memory, error);
     case VSR_DEVICE_RNG:
     case VSR_DEVICE_BALLOON:
     case VSR_DEVICE_KINDS:
@@ -216,7 +265,7 @@ static bool check_pair(const vsr_device_conf *a, const vsr_device_conf *b,
     if (a->slot != 0 && a->slot == b->slot)
         return vsr_fail(error, VISOR_ERR_CONFIG,
                         "<address>: slot 0x%02x is given twice", a->slot);
-    if (a->kind == b->kind && a->kind != VSR_DEVICE_RNG &&
+    if (a->kind == b->kind && !vsr_device_is_nameless(a->kind) &&
         vsr_device_same(a, b))
         return vsr_fail(error, VISOR_ERR_CONFIG, "<%s> '%s' is given twice",
                         vsr_device_kind_text(a->kind),
@@ -261,6 +310,9 @@ bool vsr_devices_complete(GPtrArray *devices, bool is_pci, GError **error)
         if (device->slot != 0 && !is_pci)
             return vsr_fail(error, VISOR_ERR_CONFIG,
                             "<address type='pci'>: this machine has no PCI");
+        if (device->kind == VSR_DEVICE_MEMORY && !is_pci)
+            return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
+                            "<memory>: only the pci machine has room for it");
         for (guint j = 0; j < i; j++)
             if (!check_pair(device, devices->pdata[j], error))
                 return false;

@@ -53,6 +53,7 @@ static uint32_t strings_of(vsr_device_conf *device, char **out[STRINGS_MAX])
         break;
     case VSR_DEVICE_RNG:
     case VSR_DEVICE_BALLOON:
+    case VSR_DEVICE_MEMORY:
     case VSR_DEVICE_KINDS:
         break;
     }
@@ -100,6 +101,7 @@ const char *vsr_device_kind_text(vsr_device_kind kind)
         [VSR_DEVICE_VSOCK] = "vsock",
         [VSR_DEVICE_CHANNEL] = "channel",
         [VSR_DEVICE_FILESYSTEM] = "filesystem",
+        [VSR_DEVICE_MEMORY] = "memory",
     };
 
     return kind < VSR_DEVICE_KINDS ? texts[kind] : "device";
@@ -122,6 +124,10 @@ const char *vsr_device_label(const vsr_device_conf *device, char room[64])
     case VSR_DEVICE_FILESYSTEM:
         return device->filesystem.tag != NULL ? device->filesystem.tag
                                               : "filesystem";
+    case VSR_DEVICE_MEMORY:
+        if (device->alias != NULL)
+            return device->alias;
+        break;
     case VSR_DEVICE_RNG:
     case VSR_DEVICE_BALLOON:
     case VSR_DEVICE_VSOCK:
@@ -129,6 +135,11 @@ const char *vsr_device_label(const vsr_device_conf *device, char room[64])
         break;
     }
     return vsr_device_kind_text(device->kind);
+}
+
+bool vsr_device_is_nameless(vsr_device_kind kind)
+{
+    return kind == VSR_DEVICE_RNG || kind == VSR_DEVICE_MEMORY;
 }
 
 bool vsr_device_same(const vsr_device_conf *a, const vsr_device_conf *b)
@@ -147,6 +158,11 @@ bool vsr_device_same(const vsr_device_conf *a, const vsr_device_conf *b)
         return g_strcmp0(a->channel.name, b->channel.name) == 0;
     case VSR_DEVICE_FILESYSTEM:
         return g_strcmp0(a->filesystem.tag, b->filesystem.tag) == 0;
+    case VSR_DEVICE_MEMORY:
+        if (a->slot != 0 && b->slot != 0)
+            return a->slot == b->slot;
+        return a->memory.size_kib == b->memory.size_kib &&
+               a->memory.block_kib == b->memory.block_kib;
     case VSR_DEVICE_RNG:
         return a->slot == 0 || b->slot == 0 || a->slot == b->slot;
     case VSR_DEVICE_BALLOON:

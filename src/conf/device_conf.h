@@ -18,6 +18,7 @@ enum {
     VSR_SERIAL_NUMBER_MAX = 20, /* VIRTIO 1.2, 5.2.6: VIRTIO_BLK_ID_BYTES */
     VSR_TAG_MAX = 255,
     VSR_DISK_QUEUES_MAX = 64,
+    VSR_MEMORY_BLOCKS_MAX = 16384, /* each is a slot of the engine's */
 };
 
 typedef enum {
@@ -28,6 +29,7 @@ typedef enum {
     VSR_DEVICE_VSOCK,
     VSR_DEVICE_CHANNEL, /* a named port of the virtio console */
     VSR_DEVICE_FILESYSTEM,
+    VSR_DEVICE_MEMORY, /* virtio-mem */
     VSR_DEVICE_KINDS
 } vsr_device_kind;
 
@@ -97,6 +99,13 @@ typedef struct {
 } vsr_filesystem_conf;
 
 typedef struct {
+    uint64_t size_kib, requested_kib;
+    uint64_t block_kib; /* 0: until it is completed */
+    bool current_given;
+    uint64_t current_kib; /* live: what the guest has of it */
+} vsr_memory_conf;
+
+typedef struct {
     vsr_device_kind kind;
     char *alias;  /* the user's ("ua-…"), or ours while it runs */
     uint8_t slot; /* on PCI; 0: none yet */
@@ -108,6 +117,7 @@ typedef struct {
         vsr_vsock_conf vsock;
         vsr_channel_conf channel;
         vsr_filesystem_conf filesystem;
+        vsr_memory_conf memory;
     };
 } vsr_device_conf;
 
@@ -120,6 +130,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(vsr_device_conf, vsr_device_conf_free)
 const char *vsr_device_kind_text(vsr_device_kind kind);
 /* What people call it: "vda", "52:54:00:…", "rng". Borrowed or in `room`. */
 const char *vsr_device_label(const vsr_device_conf *device, char room[64]);
+/* A domain may have several that nothing tells from each other. */
+bool vsr_device_is_nameless(vsr_device_kind kind);
 /* Do both mean the same device, as for a detach: target, MAC, tag, name. */
 bool vsr_device_same(const vsr_device_conf *a, const vsr_device_conf *b);
 /* The one of `devices` (of vsr_device_conf *) that `like` means, or NULL. */

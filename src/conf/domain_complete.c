@@ -46,6 +46,57 @@ static bool check_backing(const vsr_domain_conf *conf, GError **error)
     return true;
 }
 
+uint64_t vsr_domain_device_memory_kib(const vsr_domain_conf *conf)
+{
+    uint64_t kib = 0;
+
+    for (guint i = 0; i < conf->devices->len; i++) {
+        const vsr_device_conf *device = conf->devices->pdata[i];
+
+        /* Sizes that were not checked yet: no sum of 30 overflows then. */
+        if (device->kind == VSR_DEVICE_MEMORY)
+            kib += MIN(device->memory.size_kib, VSR_MEMORY_MAX_KIB);
+    }
+    return kib;
+}
+
+bool vsr_domain_check_memory_devices(const vsr_domain_conf *conf,
+                                     GError **error)
+{
+    uint64_t kib = vsr_domain_device_memory_kib(conf) + conf->memory_kib;
+    uint32_t n = 0;
+
+    for (guint i = 0; i < conf->devices->len; i++)
+        n += ((const vsr_device_conf *)conf->devices->pdata[i])->kind ==
+             VSR_DEVICE_MEMORY;
+    if ((conf->max_memory_kib != 0) != (conf->memory_slots != 0))
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<maxMemory> needs a size and slots='…'");
+    if (conf->memory_slots > VSR_MEMORY_SLOTS_MAX)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<maxMemory slots='%u'>, %d at the most",
+                        conf->memory_slots, (int)VSR_MEMORY_SLOTS_MAX);
+    if (conf->max_memory_kib > VSR_MEMORY_MAX_KIB)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<maxMemory> is %" G_GUINT64_FORMAT
+                        " KiB, at most %" G_GUINT64_FORMAT " KiB are possible",
+                        conf->max_memory_kib, VSR_MEMORY_MAX_KIB);
+    if (conf->max_memory_kib == 0 && n > 0)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "A <memory> device needs a <maxMemory slots='…'>");
+    if (n > conf->memory_slots)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<devices> has %u <memory>, <maxMemory slots='%u'>", n,
+                        conf->memory_slots);
+    if (conf->max_memory_kib != 0 && kib > conf->max_memory_kib)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "<memory> is %" G_GUINT64_FORMAT
+                        " KiB with its devices, more than <maxMemory> with "
+                        "%" G_GUINT64_FORMAT " KiB",
+                        kib, conf->max_memory_kib);
+    return true;
+}
+
 static bool complete_memory(vsr_domain_conf *conf, GError **error)
 {
     if (conf->memory_kib == 0)
@@ -253,5 +304,6 @@ bool vsr_domain_conf_complete(vsr_domain_conf *conf, GError **error)
     return complete_memory(conf, error) && complete_cpu(conf, error) &&
            complete_os(conf, error) && complete_serials(conf, error) &&
            vsr_devices_complete(conf->devices,
-                                conf->os.machine == VSR_MACHINE_PCI, error);
+                                conf->os.machine == VSR_MACHINE_PCI, error) &&
+           vsr_domain_check_memory_devices(conf, error);
 }

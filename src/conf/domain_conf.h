@@ -24,6 +24,7 @@ enum {
     VSR_CONF_CMDLINE_MAX = 4095,
     VSR_TEXT_MAX = 64 << 10, /* title, description, paths */
     VSR_ALLOCATION_THREADS_MAX = 256,
+    VSR_MEMORY_SLOTS_MAX = 256, /* of <maxMemory>, as elsewhere */
     VSR_HALT_POLL_MAX_NS = 1000000000,
 };
 #define VSR_MEMORY_MIN_KIB (UINT64_C(1) << 10)  /* 1 MiB */
@@ -138,9 +139,13 @@ typedef struct {
     char *description;
     char *metadata; /* the <metadata> element byte for byte, or NULL */
 
-    uint64_t memory_kib;         /* <memory>: maximum */
-    uint64_t current_memory_kib; /* <currentMemory>: the RAM there is from the
-                                    start; 0: as memory */
+    /* Without the devices of VSR_DEVICE_MEMORY, which XML counts in. */
+    uint64_t memory_kib;         /* <memory>: the RAM there is */
+    uint64_t current_memory_kib; /* <currentMemory>: of it, what is not in the
+                                    balloon; 0: as memory. Where nothing can be
+                                    in a balloon: all the RAM there is */
+    uint64_t max_memory_kib;     /* <maxMemory>: with memory devices; 0: none */
+    uint32_t memory_slots;       /* devices of VSR_DEVICE_MEMORY */
     struct {
         bool hugepages;
         uint64_t page_kib; /* <page size>; 0: the usual ones, 2 MiB */
@@ -213,6 +218,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(vsr_domain_conf, vsr_domain_conf_free)
 /* Fills every default (uuid, current memory, vcpus, console …), then checks
  * the whole. CONFIG with one line that names element and value. Idempotent. */
 bool vsr_domain_conf_complete(vsr_domain_conf *conf, GError **error);
+
+/* How much devices of VSR_DEVICE_MEMORY have at the most. */
+uint64_t vsr_domain_device_memory_kib(const vsr_domain_conf *conf);
+/* Do they fit in <maxMemory>? CONFIG. */
+bool vsr_domain_check_memory_devices(const vsr_domain_conf *conf,
+                                     GError **error);
 
 /* Text of the enums, as in XML; from_text returns -1. */
 const char *vsr_domain_type_text(vsr_domain_type type);

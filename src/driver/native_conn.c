@@ -102,9 +102,16 @@ void vsr_native_emit(vsr_conn *conn, int kind, int detail, int reason,
 
 void vsr_native_info_of(const vsr_domain_conf *conf, vsr_domain_info *out)
 {
-    out->max_memory_kib = conf->memory_kib;
+    out->max_memory_kib =
+        conf->memory_kib + vsr_domain_device_memory_kib(conf);
     out->memory_kib = conf->current_memory_kib != 0 ? conf->current_memory_kib
                                                     : conf->memory_kib;
+    for (guint i = 0; i < conf->devices->len; i++) {
+        const vsr_device_conf *device = conf->devices->pdata[i];
+
+        if (device->kind == VSR_DEVICE_MEMORY)
+            out->memory_kib += device->memory.current_kib;
+    }
     out->max_vcpus = conf->vcpus_max;
     out->vcpus = conf->vcpus != 0 ? conf->vcpus : conf->vcpus_max;
 }

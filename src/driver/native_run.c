@@ -85,7 +85,7 @@ static bool hand_over(vsr_session *session, vsr_rpc_client *client,
 static int64_t start_deadline(vsr_conn *conn, const vsr_domain_conf *conf)
 {
     int64_t deadline = vsr_session_deadline(conn);
-    int64_t touch_ns = (int64_t)conf->current_memory_kib * 16 * 1000;
+    int64_t touch_ns = (int64_t)conf->memory_kib * 16 * 1000;
     bool is_touched = conf->backing.allocation == VSR_ALLOCATION_IMMEDIATE ||
                       (conf->backing.locked &&
                        conf->backing.allocation != VSR_ALLOCATION_ONDEMAND);

@@ -71,14 +71,14 @@ static bool make_board(vsr_vmm *vmm, GError **error)
 {
     const vsr_domain_conf *conf = vmm->conf;
     const vsr_mem_options options = vmm_memory_options(vmm);
-    uint64_t ram =
-        vsr_round_up(conf->current_memory_kib * VSR_KIB, 4 * VSR_KIB);
+    uint64_t ram = vsr_round_up(vmm_ram_kib(conf) * VSR_KIB, 4 * VSR_KIB);
 
     if (!vsr_board_init(&vmm->board,
                         conf->os.machine == VSR_MACHINE_MICRO ? VSR_BOARD_MICRO
                                                               : VSR_BOARD_PCI,
                         ram, conf->vcpus, conf->vcpus_max, error))
         return vsr_fail_prefix(error, "Board");
+    vmm->board.device_memory = vmm_device_memory(conf);
     vmm->board.has_rtc = wants_rtc(vmm);
     /* Linux learns from it how fast the TSC is; reduced hardware has no other
      * clock to tell. */

@@ -72,6 +72,7 @@ static bool open_kind(const vsr_device_conf *device, vsr_device_resource *r,
                                      error);
     case VSR_DEVICE_RNG:
     case VSR_DEVICE_BALLOON:
+    case VSR_DEVICE_MEMORY:
     case VSR_DEVICE_KINDS:
         break;
     }

@@ -66,6 +66,7 @@ static bool do_attach(vsr_vmm *vmm, void *opaque, GError **error)
     g_ptr_array_add(devices, conf);
     args->conf = NULL;
     if (!vsr_devices_complete(devices, vmm->hotplug != NULL, error) ||
+        !vsr_domain_check_memory_devices(vmm->conf, error) ||
         !plug(vmm, conf, args->resource, error)) {
         (void)g_ptr_array_remove(devices, conf);
         return false;
@@ -107,6 +108,8 @@ static bool do_detach(vsr_vmm *vmm, void *opaque, GError **error)
                         "<%s> '%s' cannot go while the domain runs",
                         vsr_device_kind_text(conf->kind),
                         vsr_device_label(conf, room));
+    if (!vmm_check_memory_gone(vmm, conf, error))
+        return false;
     /* A guest that has not begun holds on to nothing. */
     if (vmm->loaded)
         vsr_pci_hotplug_ask(vmm->hotplug, conf->slot);

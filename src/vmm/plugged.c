@@ -13,10 +13,12 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/util.h"
 #include "devices/pci/host.h"
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
 #include "devices/virtio/console.h"
+#include "devices/virtio/mem.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/p9.h"
 #include "devices/virtio/rng.h"
@@ -175,8 +177,34 @@ static bool add_balloon(vsr_vmm *vmm, vmm_plugged *p, const char *id,
 
     p->device = vsr_device_new(vmm->machine, &vsr_virtio_balloon_class, id,
                                &params, error);
-    if (p->device != NULL)
-        vsr_virtio_balloon_set_period(p->device, conf->stats_period_s);
+    if (p->device == NULL)
+        return false;
+    vsr_virtio_balloon_set_period(p->device, conf->stats_period_s);
+    return vmm_start_balloon(vmm, p->device, error);
+}
+
+static bool add_memory(vsr_vmm *vmm, vmm_plugged *p, const char *id,
+                       GError **error)
+{
+    const vsr_memory_conf *conf = &p->conf->memory;
+    const vsr_mem_options options = vmm_memory_options(vmm);
+    vsr_virtio_mem_params params = {
+        .virtio = place(vmm, p->conf),
+        .size = conf->size_kib * VSR_KIB,
+        .block = conf->block_kib * VSR_KIB,
+        .requested = conf->requested_kib * VSR_KIB,
+        .memory = &options,
+    };
+
+    /* The sandbox's control thread makes none. */
+    if (options.shared && vmm->built_ns != 0)
+        return vsr_fail(error, VISOR_ERR_NO_SUPPORT,
+                        "memory of source 'memfd' cannot come while the domain "
+                        "runs");
+    if (!vmm_place_memory(vmm, params.size, params.block, &params.addr, error))
+        return false;
+    p->device =
+        vsr_device_new(vmm->machine, &vsr_virtio_mem_class, id, &params, error);
     return p->device != NULL;
 }
 
@@ -289,6 +317,8 @@ static bool add_kind(vsr_vmm *vmm, vmm_plugged *p, vsr_device_resource *r,
         return add_vsock(vmm, p, r, id, error);
     case VSR_DEVICE_FILESYSTEM:
         return add_filesystem(vmm, p, r, id, error);
+    case VSR_DEVICE_MEMORY:
+        return add_memory(vmm, p, id, error);
     case VSR_DEVICE_KINDS:
         break;
     }
@@ -304,7 +334,7 @@ static void name_device(vsr_device_conf *conf, uint32_t count)
         [VSR_DEVICE_DISK] = "virtio-disk", [VSR_DEVICE_INTERFACE] = "net",
         [VSR_DEVICE_RNG] = "rng",          [VSR_DEVICE_BALLOON] = "balloon",
         [VSR_DEVICE_VSOCK] = "vsock",      [VSR_DEVICE_CHANNEL] = "channel",
-        [VSR_DEVICE_FILESYSTEM] = "fs",
+        [VSR_DEVICE_FILESYSTEM] = "fs",    [VSR_DEVICE_MEMORY] = "virtiomem",
     };
 
     if (conf->alias == NULL)

@@ -106,8 +106,7 @@ static bool do_stats(vsr_vmm *vmm, void *args, GError **error)
     put(out, "state.state", vmm->state);
     put(out, "state.reason", vmm->reason);
     put_vcpus(vmm, out);
-    put(out, "balloon.current", vsr_mem_ram_bytes(vmm->machine->mem) / VSR_KIB);
-    put(out, "balloon.maximum", vmm->conf->memory_kib);
+    vmm_memory_stats(vmm, out->fn, out->opaque);
     put_memory(vmm, out);
     put(out, "vmm.restarts", vmm->n_restarts);
     put(out, "uptime", (uint64_t)(vsr_now_ns() - vmm->built_ns));

@@ -266,6 +266,7 @@ vsr_state vsr_vmm_state(vsr_vmm *vmm, vsr_reason *reason)
 
 static bool do_conf(vsr_vmm *vmm, void *args, GError **error)
 {
+    vmm_refresh_memory(vmm);
     ((view *)args)->conf = vsr_domain_conf_copy(vmm->conf);
     return true;
 }

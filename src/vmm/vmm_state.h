@@ -92,6 +92,22 @@ void vmm_slot_ejected(void *opaque, uint8_t slot);
 bool vmm_add_cpu_hotplug(vsr_vmm *vmm, GError **error);
 /* Before a start: as many as there are, without a gap. vCPUs stopped. */
 bool vmm_arrange_vcpus(vsr_vmm *vmm, GError **error);
+/* memory.c. The RAM there is from the start. */
+uint64_t vmm_ram_kib(const vsr_domain_conf *conf);
+/* Bytes of the guest's address space that memory devices share. */
+uint64_t vmm_device_memory(const vsr_domain_conf *conf);
+/* Where in it `bytes` are free, from a multiple of `align` on. RESOURCE. */
+bool vmm_place_memory(const vsr_vmm *vmm, uint64_t bytes, uint64_t align,
+                      uint64_t *gpa, GError **error);
+/* <currentMemory> at the start, with the balloon that has come. */
+bool vmm_start_balloon(vsr_vmm *vmm, vsr_device *balloon, GError **error);
+/* What there is now, into vmm->conf. */
+void vmm_refresh_memory(vsr_vmm *vmm);
+void vmm_memory_stats(vsr_vmm *vmm, vsr_stat_fn *fn, void *opaque);
+/* STATE: a memory device whose memory is still wanted or used. */
+bool vmm_check_memory_gone(const vsr_vmm *vmm, const vsr_device_conf *conf,
+                           GError **error);
+
 /* There are devices, hence a button. */
 void vmm_power_button(vsr_vmm *vmm);
 

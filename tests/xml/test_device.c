@@ -78,6 +78,11 @@ static void written_and_read_again_is_the_same(void **state)
         "<target name='x'/></channel>",
         "<filesystem><source dir='/d'/><target dir='t'/><readonly/>"
         "</filesystem>",
+        "<memory model='virtio-mem'><target><size unit='G'>64</size>"
+        "<requested unit='MiB'>16</requested></target></memory>",
+        "<memory model='virtio-mem'><target><size unit='M'>64</size>"
+        "<block unit='MiB'>4</block><current>0</current><node>0</node>"
+        "</target><alias name='ua-m'/></memory>",
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
@@ -167,6 +172,27 @@ static const struct {
     { "<rng><backend model='egd'/></rng>", NO, "'egd'" },
     { "<rng><backend>/etc/passwd</backend></rng>", NO, "/etc/passwd" },
     { "<rng><rate/></rng>", CONFIG, "above 0" },
+#define MEMORY(inside) \
+    "<memory model='virtio-mem'><target>" inside "</target></memory>"
+    { "<memory><target/></memory>", XML, "'model'" },
+    { "<memory model='dimm'><target/></memory>", NO, "'dimm'" },
+    { "<memory model='virtio-mem' access='shared'/>", NO, "'access'" },
+    { MEMORY("<node>0</node>"), CONFIG, "<size> is 0" },
+    { MEMORY("<size>4096</size><node>1</node>"), NO, "node 0 only" },
+    { MEMORY("<size>4097</size>"), CONFIG, "multiple of the <block>" },
+    { MEMORY("<size>4096</size><block>0</block>"), CONFIG, "'block' is 0" },
+    { MEMORY("<size>4096</size><block>1024</block>"), CONFIG, "from 2048 on" },
+    { MEMORY("<size>6144</size><block>6144</block>"), CONFIG, "power of two" },
+    { MEMORY("<size>4096</size><requested>6144</requested>"), CONFIG,
+      "<requested> is 6144 KiB" },
+    { MEMORY("<size>4096</size><requested>1024</requested>"), CONFIG,
+      "<requested> is 1024 KiB" },
+    { MEMORY("<size unit='G'>64</size><block unit='M'>2</block>"), CONFIG,
+      "take 4096 KiB" },
+    { MEMORY("<size unit='TiB'>17</size><block unit='GiB'>2</block>"), CONFIG,
+      "<size>" },
+    { MEMORY("<size unit='TiB'>99999999999999</size>"), CONFIG, "too large" },
+    { "<memory model='virtio-mem'><source/></memory>", NO, "'<source>'" },
     { "<vsock><cid address='2'/></vsock>", CONFIG, "3 to" },
     { "<vsock><cid address='3'/></vsock>", CONFIG, "visor:socket" },
     { "<channel type='unix'><target name='x'/></channel>", CONFIG, "source" },

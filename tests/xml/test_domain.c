@@ -148,6 +148,13 @@ static const refusal refusals[] = {
       "line 3: 'memory' is too large" },
     { "<memory unit='TiB'>17</memory>", CONFIG, "<memory> is 18253611008 KiB" },
     { "<memory>1023</memory>", CONFIG, "<memory> is 1023 KiB" },
+    { "<maxMemory>100000</maxMemory>", CONFIG, "slots='…'" },
+    { "<maxMemory slots='0'>100000</maxMemory>", CONFIG, "slots='…'" },
+    { "<maxMemory slots='257'>100000</maxMemory>", CONFIG, "256 at the most" },
+    { "<maxMemory slots='1'>0</maxMemory>", CONFIG, "'maxMemory' is 0" },
+    { "<maxMemory slots='1'>65535</maxMemory>", CONFIG,
+      "more than <maxMemory> with 65535 KiB" },
+    { "<maxMemory slots='1' unit='TiB'>17</maxMemory>", CONFIG, "at most" },
     { "<memory dumpCore='off'>65536</memory>", NO, "attribute 'dumpCore'" },
     { "<currentMemory>65537</currentMemory>", CONFIG, "<currentMemory>" },
     { "<memtune><hard_limit>1</hard_limit></memtune>", NO, "'<memtune>'" },
@@ -272,7 +279,23 @@ static const refusal refusals[] = {
     { "<on_poweroff/>", XML, "line 3: 'on_poweroff' is empty" },
     { "<on_lockfailure>x</on_lockfailure>", NO, "'<on_lockfailure>'" },
     { "<pm/>", NO, "element '<pm>' of 'domain'" },
-    /* devices */
+/* devices */
+#define MEMORY(size, more)                                                          \
+    "<memory>65536</memory><devices><memory model='virtio-mem'><target><size>" size \
+    "</size>" more "</target></memory></devices>"
+#define MAX_MEMORY(slots, kib) \
+    "<maxMemory slots='" slots "'>" kib "</maxMemory>"
+    { MEMORY("32768", ""), CONFIG, "needs a <maxMemory" },
+    { MAX_MEMORY("1", "65536") MEMORY("65536", ""), CONFIG,
+      "<memory> is 65536 KiB, its devices alone have 65536 KiB" },
+    { MAX_MEMORY("1", "65535") MEMORY("32768", ""), CONFIG,
+      "more than <maxMemory>" },
+    { MAX_MEMORY("1", "65536") "<currentMemory>8192</currentMemory>" MEMORY(
+          "32768", "<requested>8192</requested>"),
+      CONFIG, "<currentMemory> is 8192 KiB" },
+    { MAX_MEMORY("1", "65536") "<os><type machine='micro'>hvm</type><kernel>/k"
+                               "</kernel></os>" MEMORY("32768", ""),
+      NO, "only the pci machine" },
     { "<devices>\n<emulator>/q</emulator></devices>", NO,
       "line 4: element '<emulator>' of 'devices'" },
     { "<devices><sound/></devices>", NO, "element '<sound>' of 'devices'" },

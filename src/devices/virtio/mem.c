@@ -329,7 +329,9 @@ void vsr_virtio_mem_get(vsr_device *device, vsr_virtio_mem_info *out)
     virtio_mem *m = to_mem(device);
 
     g_mutex_lock(&device->lock);
-    *out = (vsr_virtio_mem_info){ .requested = m->now.requested_size,
+    *out = (vsr_virtio_mem_info){ .addr = m->now.addr,
+                                  .size = m->now.region_size,
+                                  .requested = m->now.requested_size,
                                   .plugged = m->now.plugged_size };
     g_mutex_unlock(&device->lock);
 }

@@ -31,6 +31,7 @@ bool vsr_virtio_mem_set_requested(vsr_device *device, uint64_t bytes,
                                   GError **error);
 
 typedef struct {
+    uint64_t addr, size;
     uint64_t requested, plugged; /* bytes: wanted, and there */
 } vsr_virtio_mem_info;
 

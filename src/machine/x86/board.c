@@ -115,13 +115,22 @@ uint64_t vsr_board_high_ram(const vsr_board *board)
     return board->ram_bytes - vsr_board_low_ram(board);
 }
 
+void vsr_board_device_memory(const vsr_board *board, uint64_t *base,
+                             uint64_t *len)
+{
+    *base =
+        vsr_round_up(VSR_HIGH_RAM_BASE + vsr_board_high_ram(board), VSR_GIB);
+    *len = board->device_memory;
+}
+
 bool vsr_board_pci64(const vsr_board *board, uint32_t phys_bits, uint64_t *base,
                      uint64_t *len)
 {
     uint64_t limit = UINT64_C(1) << MIN(phys_bits, 52);
-    uint64_t start =
-        vsr_round_up(VSR_HIGH_RAM_BASE + vsr_board_high_ram(board), VSR_GIB);
+    uint64_t start, below;
 
+    vsr_board_device_memory(board, &start, &below);
+    start = vsr_round_up(start + below, VSR_GIB);
     if (start >= limit || limit - start < VSR_GIB)
         return false;
     *base = start;
@@ -134,7 +143,7 @@ bool vsr_board_add_ram(const vsr_board *board, vsr_machine *machine,
 {
     uint64_t high = vsr_board_high_ram(board);
     uint32_t bits = machine->caps.phys_bits;
-    uint64_t max = machine->caps.max_memory;
+    uint64_t max = machine->caps.max_memory, base, len;
     vsr_mem_options whole = *options;
 
     whole.total = board->ram_bytes;
@@ -148,6 +157,13 @@ bool vsr_board_add_ram(const vsr_board *board, vsr_machine *machine,
                         "Memory: %" PRIu64 " bytes does not fit the %u"
                         " physical address bits of engine '%s'",
                         board->ram_bytes, bits, machine->engine->name);
+    vsr_board_device_memory(board, &base, &len);
+    if (len && bits < 64 && base + len > UINT64_C(1) << bits)
+        return vsr_fail(error, VISOR_ERR_CONFIG,
+                        "Memory: %" PRIu64 " bytes and %" PRIu64
+                        " for memory devices do not fit the %u physical "
+                        "address bits of engine '%s'",
+                        board->ram_bytes, len, bits, machine->engine->name);
     if (!vsr_mem_add_ram(machine->mem, "ram", 0, vsr_board_low_ram(board),
                          false, &whole, error))
         return false;

@@ -30,6 +30,7 @@ enum { VSR_BOARD_SERIALS_MAX = 4, VSR_BOARD_MMIO_MAX = 32 };
 typedef struct {
     vsr_board_kind kind;
     uint64_t ram_bytes;
+    uint64_t device_memory; /* bytes above RAM that memory devices share */
     uint32_t vcpus; /* enabled in the MADT */
     uint32_t max_vcpus;
     uint32_t n_serials;                /* COM1.. */
@@ -60,6 +61,11 @@ uint32_t vsr_board_serial_gsi(uint32_t index);
 /* The window for 64-bit BARs above RAM; false: no room under phys_bits. */
 bool vsr_board_pci64(const vsr_board *board, uint32_t phys_bits, uint64_t *base,
                      uint64_t *len);
+
+/* The place for memory devices, above RAM and from a GiB on: guests add memory
+ * in pieces of up to that size. *len is 0 where there is none. */
+void vsr_board_device_memory(const vsr_board *board, uint64_t *base,
+                             uint64_t *len);
 
 /* Bytes of configuration space at VSR_ECAM_BASE. */
 uint64_t vsr_board_ecam_len(const vsr_board *board);

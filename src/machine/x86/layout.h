@@ -7,7 +7,8 @@
  *   1 MiB        .. low top   RAM; low top = min(RAM, 3 GiB)
  *   3 GiB        .. 4 GiB     PCI hole: ECAM, BARs, virtio-mmio, IOAPIC, LAPIC,
  *                             firmware below 4 GiB
- *   4 GiB        ..           the rest of RAM, then the 64-bit PCI window
+ *   4 GiB        ..           the rest of RAM; at the next GiB, the place of
+ *                             memory devices; then the 64-bit PCI window
  */
 #ifndef VSR_MACHINE_X86_LAYOUT_H
 #define VSR_MACHINE_X86_LAYOUT_H
