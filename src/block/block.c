@@ -7,6 +7,7 @@
 #include "block/block.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -240,13 +241,25 @@ void vsr_block_get_stats(const vsr_block *block, vsr_block_stats *out)
     out->errors = __atomic_load_n(&s->errors, __ATOMIC_RELAXED);
 }
 
+uint64_t vsr_block_allocated(const vsr_block *block)
+{
+    const blk_file *file = &block->files[0];
+    struct stat st;
+
+    if (file->is_device)
+        return file->bytes;
+    return file->nbd == NULL && fstat(file->fd, &st) == 0
+               ? (uint64_t)st.st_blocks * 512
+               : 0;
+}
+
 /* What could not be, whatever the format. */
 static bool check_resize(const vsr_block *block, uint64_t bytes, GError **error)
 {
     const blk_file *file = &block->files[0];
 
     if (block->readonly)
-        return vsr_fail(error, VISOR_ERR_STATE, "'%s' is read-only",
+        return vsr_fail(error, VISOR_ERR_NO_SUPPORT, "'%s' is read-only",
                         file->name);
     if (bytes == 0 || bytes % SECTOR != 0 || bytes > INT64_MAX)
         return vsr_fail(error, VISOR_ERR_CONFIG,

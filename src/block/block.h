@@ -163,8 +163,8 @@ void vsr_block_plug(vsr_block *block);
 void vsr_block_unplug(vsr_block *block);
 
 /* Nothing in flight. A raw file can shrink, too; what is behind its new end is
- * lost. Nothing has changed on failure. STATE: read-only; CONFIG: a size that
- * is none, or beyond a block device's; NO_SUPPORT: behind NBD, a smaller qcow2,
+ * lost. Nothing has changed on failure. CONFIG: a size that is none, or beyond
+ * a block device's; NO_SUPPORT: read-only, behind NBD, a smaller qcow2,
  * an overlay that would show more of what it is based on; RESOURCE: the host
  * has no space. */
 bool vsr_block_resize(vsr_block *block, uint64_t bytes, GError **error);
@@ -177,6 +177,8 @@ typedef struct {
     uint64_t ns[VSR_BLOCK_OPS];
     uint64_t errors;
 } vsr_block_stats;
+/* Any thread. What the image takes of the host's disk now, bytes; 0: not known. */
+uint64_t vsr_block_allocated(const vsr_block *block);
 /* Any thread. */
 void vsr_block_get_stats(const vsr_block *block, vsr_block_stats *out);
 

@@ -13,7 +13,7 @@ bool vsr_vmm_change(vsr_vmm *vmm, const vsr_change *change,
     case VSR_CHANGE_DETACH:
         return vsr_vmm_detach(vmm, change->device, error);
     case VSR_CHANGE_UPDATE:
-        return vsr_vmm_update(vmm, change->device, error);
+        return vsr_vmm_update(vmm, change->device, resource, error);
     case VSR_CHANGE_VCPUS:
         return vsr_vmm_set_vcpus(
             vmm, (uint32_t)MIN(change->value, (uint64_t)UINT32_MAX), error);

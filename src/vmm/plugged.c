@@ -87,7 +87,7 @@ static vsr_virtio_params place(vsr_vmm *vmm, const vsr_device_conf *conf)
 
 /* --- the kinds -------------------------------------------------------------------- */
 
-static vsr_virtio_blk_policy policy_of(vsr_error_policy policy)
+vsr_virtio_blk_policy vmm_blk_policy(vsr_error_policy policy)
 {
     switch (policy) {
     case VSR_ERROR_POLICY_STOP:
@@ -116,8 +116,8 @@ static bool add_disk(vsr_vmm *vmm, vmm_plugged *p, vsr_device_resource *r,
         .physical_block = disk->physical_block,
         .writethrough = disk->options.cache == VSR_BLOCK_CACHE_WRITETHROUGH ||
                         disk->options.cache == VSR_BLOCK_CACHE_DIRECTSYNC,
-        .read_error = policy_of(disk->rerror_policy),
-        .write_error = policy_of(disk->error_policy),
+        .read_error = vmm_blk_policy(disk->rerror_policy),
+        .write_error = vmm_blk_policy(disk->error_policy),
         .failed = vmm_disk_failed,
         .opaque = vmm,
     };

@@ -34,6 +34,10 @@ bool vmm_add_one(vsr_vmm *vmm, vsr_device_conf *conf,
 void vmm_take_back(vsr_vmm *vmm, const vsr_device_conf *conf);
 /* A port goes at once: its guest sees it closed. */
 bool vmm_remove_channel(vsr_vmm *vmm, vsr_device_conf *conf, GError **error);
+/* How the block device calls it. */
+vsr_virtio_blk_policy vmm_blk_policy(vsr_error_policy policy);
+/* device_stats.c: the part of vsr_vmm_stats() that is about them. */
+void vmm_device_stats(const vsr_vmm *vmm, vsr_stat_fn *fn, void *opaque);
 /* hotplug.c: STATE if it is shut off. */
 bool vmm_check_active(const vsr_vmm *vmm, GError **error);
 /* To whom it may concern. */

@@ -6,7 +6,7 @@
  *          what of RAM is resident: mincore(2).
  * Threads: any; the work is done on the control thread.
  */
-#include "vmm/vmm_state.h"
+#include "vmm/plugged.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -108,6 +108,7 @@ static bool do_stats(vsr_vmm *vmm, void *args, GError **error)
     put_vcpus(vmm, out);
     vmm_memory_stats(vmm, out->fn, out->opaque);
     put_memory(vmm, out);
+    vmm_device_stats(vmm, out->fn, out->opaque);
     put(out, "vmm.restarts", vmm->n_restarts);
     put(out, "uptime", (uint64_t)(vsr_now_ns() - vmm->built_ns));
     return true;

@@ -122,8 +122,8 @@ bool vsr_vmm_each_thread(vsr_vmm *vmm, vsr_thread_fn *fn, void *opaque,
 
 /* --- changes of a machine that is there ----------------------------------- */
 
-/* One of those below, by its kind. `resource`: of a device that comes; taken in
- * any case; else NULL. */
+/* One of those below, by its kind. `resource`: of a device that comes or is
+ * updated; taken in any case; else NULL. */
 bool vsr_vmm_change(vsr_vmm *vmm, const vsr_change *change,
                     vsr_device_resource *resource, GError **error);
 /* Has the guest done its part? */
@@ -137,10 +137,17 @@ bool vsr_vmm_attach(vsr_vmm *vmm, const vsr_device_conf *conf,
  * it is gone. NOT_FOUND. */
 bool vsr_vmm_detach(vsr_vmm *vmm, const vsr_device_conf *like, GError **error);
 bool vsr_vmm_has_device(vsr_vmm *vmm, const vsr_device_conf *like);
+/* What the device that `like` means is now: the caller's. `link_fd`, if not NULL:
+ * a descriptor of its link on the host, which the caller closes; -1: it has none.
+ * NOT_FOUND. */
+vsr_device_conf *vsr_vmm_device(vsr_vmm *vmm, const vsr_device_conf *like,
+                                int *link_fd, GError **error);
 /* The device that `conf` means becomes as it says, whatever of that can change
  * while it is used; NO_SUPPORT names what cannot, and then nothing changed.
- * NOT_FOUND. */
-bool vsr_vmm_update(vsr_vmm *vmm, const vsr_device_conf *conf, GError **error);
+ * `resource`, of an interface: that of vsr_net_source_update(), by which the host
+ * has done its part; taken in any case. NULL: there is none. NOT_FOUND. */
+bool vsr_vmm_update(vsr_vmm *vmm, const vsr_device_conf *conf,
+                    vsr_device_resource *resource, GError **error);
 /* Grows (or shrinks) a disk's image and tells the guest. NOT_FOUND, CONFIG. */
 bool vsr_vmm_resize_disk(vsr_vmm *vmm, const char *target, uint64_t bytes,
                          GError **error);
