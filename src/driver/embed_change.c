@@ -8,16 +8,32 @@
 #include <visor/visor.h>
 
 #include "base/loop.h"
+#include "driver/device_update.h"
 #include "driver/embed.h"
 
 #define MS INT64_C(1000000)
 enum { LOOK_US = 2000 }; /* between two looks whether the guest has done it */
+
+static bool update_live(vsr_vmm *vmm, const vsr_change *change, GError **error)
+{
+    vsr_device_update update = { .link_fd = -1 };
+    bool ok;
+
+    update.live = vsr_vmm_device(vmm, change->device, &update.link_fd, error);
+    ok = update.live != NULL &&
+         vsr_device_update_begin(&update, change->device, error) &&
+         vsr_vmm_change(vmm, change, g_steal_pointer(&update.resource), error);
+    vsr_device_update_end(&update, change->device, ok);
+    return ok;
+}
 
 static bool change_live(vsr_vmm *vmm, const vsr_change *change,
                         int64_t deadline, GError **error)
 {
     vsr_device_resource *resource = NULL;
 
+    if (change->kind == VSR_CHANGE_UPDATE)
+        return update_live(vmm, change, error);
     if (change->kind == VSR_CHANGE_ATTACH) {
         resource = vsr_device_resource_open(change->device, error);
         if (resource == NULL)

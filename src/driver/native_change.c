@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/loop.h"
 #include "driver/change_json.h"
+#include "driver/device_update.h"
 #include "driver/native.h"
 #include "driver/setup_devices.h"
 #include "xml/device.h"
@@ -56,20 +57,13 @@ bool vsr_native_choose_affect(const vsr_change *change, bool is_active,
 
 /* --- session and system -------------------------------------------------------------- */
 
-/* What the change needs of the host goes with it. */
-static vsr_json *ask_change(vsr_conn *conn, int fd, const vsr_change *change,
-                            GError **error)
+/* With what of the host belongs to it, or NULL. */
+static vsr_json *ask_with(vsr_conn *conn, int fd, const vsr_change *change,
+                          vsr_device_resource *resource, GError **error)
 {
-    g_autoptr(vsr_device_resource) resource = NULL;
-    vsr_json *params, *result;
+    vsr_json *params = vsr_change_to_json(change), *result;
     vsr_fd_list list = { .n = 0 };
 
-    if (change->kind == VSR_CHANGE_ATTACH) {
-        resource = vsr_device_resource_open(change->device, error);
-        if (resource == NULL)
-            return NULL;
-    }
-    params = vsr_change_to_json(change);
     if (resource != NULL)
         vsr_json_set(params, "resource",
                      vsr_device_resource_to_json(resource, &list));
@@ -78,6 +72,52 @@ static vsr_json *ask_change(vsr_conn *conn, int fd, const vsr_change *change,
     if (result != NULL && resource != NULL && resource->chardev.is_listening)
         g_clear_pointer(&resource->chardev.path, g_free); /* it is theirs */
     return result;
+}
+
+/* What the device is now. */
+static bool ask_device(vsr_conn *conn, int fd, const vsr_change *change,
+                       vsr_device_update *update, GError **error)
+{
+    const char *xml = NULL;
+    g_autoptr(vsr_json) result =
+        vsr_session_ask(conn, fd, "device", vsr_change_to_json(change),
+                        &update->link_fd, error);
+
+    if (result == NULL)
+        return false;
+    if (!vsr_json_get_string(result, "device", &xml))
+        return vsr_fail(error, VISOR_ERR_PROTOCOL,
+                        "The answer to 'device' makes no sense");
+    update->live = vsr_device_xml_parse(xml, strlen(xml), error);
+    return update->live != NULL;
+}
+
+static vsr_json *ask_update(vsr_conn *conn, int fd, const vsr_change *change,
+                            GError **error)
+{
+    vsr_device_update update = { .link_fd = -1 };
+    vsr_json *result = NULL;
+
+    if (ask_device(conn, fd, change, &update, error) &&
+        vsr_device_update_begin(&update, change->device, error))
+        result = ask_with(conn, fd, change, update.resource, error);
+    vsr_device_update_end(&update, change->device, result != NULL);
+    return result;
+}
+
+static vsr_json *ask_change(vsr_conn *conn, int fd, const vsr_change *change,
+                            GError **error)
+{
+    g_autoptr(vsr_device_resource) resource = NULL;
+
+    if (change->kind == VSR_CHANGE_UPDATE)
+        return ask_update(conn, fd, change, error);
+    if (change->kind == VSR_CHANGE_ATTACH) {
+        resource = vsr_device_resource_open(change->device, error);
+        if (resource == NULL)
+            return NULL;
+    }
+    return ask_with(conn, fd, change, resource, error);
 }
 
 /* Asks, then waits until the guest has done its part. */

@@ -14,6 +14,7 @@
 #include "driver/native.h"
 #include "driver/setup_devices.h"
 #include "visor-vmm/vmm_main.h"
+#include "xml/device.h"
 #include "xml/domain.h"
 
 /* The runtime, or NULL with STATE while it is being built or taken down. */
@@ -291,7 +292,9 @@ static vsr_json *method_change(void *opaque, vsr_rpc_peer *peer,
     vsr_change change = { 0 };
     bool ok = vmm != NULL && vsr_change_from_json(params, &change, error);
 
-    if (ok && change.kind == VSR_CHANGE_ATTACH) {
+    if (ok && (change.kind == VSR_CHANGE_ATTACH ||
+               (change.kind == VSR_CHANGE_UPDATE &&
+                vsr_json_get(params, "resource") != NULL))) {
         resource =
             resource_of(opaque, peer, params, change.device->kind, error);
         ok = resource != NULL;
@@ -316,22 +319,39 @@ static vsr_json *method_is_changed(void *opaque, vsr_rpc_peer *peer,
     return result;
 }
 
+/* What a device is now, and its link on the host. */
+static vsr_json *method_device(void *opaque, vsr_rpc_peer *peer,
+                               const vsr_json *params, int *fd_out,
+                               GError **error)
+{
+    vsr_vmm *vmm = vmm_of(opaque, error);
+    g_autoptr(vsr_device_conf) live = NULL;
+    g_autofree char *xml = NULL;
+    vsr_json *result = NULL;
+    vsr_change change = { 0 };
+    bool ok = vmm != NULL && vsr_change_from_json(params, &change, error);
+
+    if (ok && change.device == NULL)
+        (void)vsr_fail(error, VISOR_ERR_PROTOCOL, "No device is named");
+    else if (ok)
+        live = vsr_vmm_device(vmm, change.device, fd_out, error);
+    vsr_change_clear(&change);
+    if (live == NULL)
+        return NULL;
+    xml = vsr_device_xml_format(live, true);
+    result = vsr_json_new_object();
+    vsr_json_set_string(result, "device", xml);
+    return result;
+}
+
 const vsr_rpc_method vmm_methods[] = {
-    { "hello", method_hello },
-    { "state", method_state },
-    { "suspend", method_suspend },
-    { "resume", method_resume },
-    { "reset", method_reset },
-    { "shutdown", method_shutdown },
-    { "reboot", method_reboot },
-    { "destroy", method_destroy },
-    { "subscribe", method_subscribe },
-    { "info", method_info },
-    { "stats", method_stats },
-    { "xml", method_xml },
-    { "console", method_console },
-    { "metadata", method_metadata },
-    { "change", method_change },
-    { "is_changed", method_is_changed },
-    { NULL, NULL },
+    { "hello", method_hello },         { "state", method_state },
+    { "suspend", method_suspend },     { "resume", method_resume },
+    { "reset", method_reset },         { "shutdown", method_shutdown },
+    { "reboot", method_reboot },       { "destroy", method_destroy },
+    { "subscribe", method_subscribe }, { "info", method_info },
+    { "stats", method_stats },         { "xml", method_xml },
+    { "console", method_console },     { "metadata", method_metadata },
+    { "change", method_change },       { "is_changed", method_is_changed },
+    { "device", method_device },       { NULL, NULL },
 };
