@@ -177,6 +177,20 @@ static void fix_filesystem(const vsr_device_conf *live,
                  "<filesystem accessmode>" };
 }
 
+static void fix_memory(const vsr_device_conf *live,
+                       const vsr_device_conf *wanted, fixed *out)
+{
+    const vsr_memory_conf *a = &live->memory, *b = &wanted->memory;
+
+    *out++ = (fixed){ a->size_kib == b->size_kib, "<size>" };
+    *out++ = (fixed){ a->block_kib == b->block_kib, "<block>" };
+}
+
+static void become_memory(vsr_device_conf *live, const vsr_device_conf *wanted)
+{
+    live->memory.requested_kib = wanted->memory.requested_kib;
+}
+
 /* --- all -------------------------------------------------------------------------- */
 
 static const struct {
@@ -193,6 +207,7 @@ static const struct {
     [VSR_DEVICE_VSOCK] = { fix_vsock, NULL },
     [VSR_DEVICE_CHANNEL] = { fix_channel, NULL },
     [VSR_DEVICE_FILESYSTEM] = { fix_filesystem, NULL },
+    [VSR_DEVICE_MEMORY] = { fix_memory, become_memory },
 };
 
 bool vsr_device_can_become(const vsr_device_conf *live,

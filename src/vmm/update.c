@@ -12,8 +12,10 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/util.h"
 #include "conf/device_update.h"
 #include "devices/virtio/balloon.h"
+#include "devices/virtio/mem.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
 #include "vmm/plugged.h"
@@ -88,6 +90,12 @@ static bool update_balloon(vmm_plugged *p, const request *r, GError **error)
     return true;
 }
 
+static bool update_memory(vmm_plugged *p, const request *r, GError **error)
+{
+    return vsr_virtio_mem_set_requested(
+        p->device, r->like->memory.requested_kib * VSR_KIB, error);
+}
+
 /* Of others nothing changes. */
 typedef bool update_fn(vmm_plugged *p, const request *r, GError **error);
 static update_fn *const updates[VSR_DEVICE_KINDS] = {
@@ -95,6 +103,7 @@ static update_fn *const updates[VSR_DEVICE_KINDS] = {
     [VSR_DEVICE_INTERFACE] = update_interface,
     [VSR_DEVICE_RNG] = update_rng,
     [VSR_DEVICE_BALLOON] = update_balloon,
+    [VSR_DEVICE_MEMORY] = update_memory,
 };
 
 /* --- calls ------------------------------------------------------------------------ */
