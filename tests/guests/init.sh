@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The guest's /init. The kernel's command line chooses what it does:
 #   visor.do=poweroff (default) | reboot | halt | crash | shell | wait | cat | disk | watch
+#   | memory
 mount -t devtmpfs dev /dev 2>/dev/null
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -65,6 +66,23 @@ watch) # says which disks and links there are, whenever that changes
             [ ! -b /dev/vdb ] || echo "visor-guest: vdb says $(head -c 12 /dev/vdb)"
         fi
         last=$now
+        sleep 0.1
+    done
+    ;;
+memory) # says how much there is when that has settled, and uses some of it
+    mkdir -p /mnt
+    mount -t tmpfs -o size=90% tmpfs /mnt
+    last='' told='' same=0
+    while :; do
+        now=$(awk '/MemTotal/{print int($2/1024)}' /proc/meminfo)
+        [ "$now" = "$last" ] && same=$((same + 1)) || same=0
+        last=$now
+        if [ $same -ge 3 ] && [ "$now" != "$told" ]; then
+            told=$now
+            dd if=/dev/zero of=/mnt/x bs=1M count=$((now * 6 / 10)) 2>/dev/null
+            rm /mnt/x
+            echo "visor-guest: memory $now"
+        fi
         sleep 0.1
     done
     ;;
