@@ -234,32 +234,58 @@ static void free_row(void *row)
     g_strfreev(row);
 }
 
-static int list(vctl *v, const char *name, const char *element,
-                bool (*print)(vctl *v, const GPtrArray *rows))
+/* Rows of all such elements, or NULL. */
+static GPtrArray *rows_of(visor_domain *dom, const char *element,
+                          visor_error **err)
 {
     static const GMarkupParser parser = { .start_element = on_start,
                                           .end_element = on_end };
     lister l = { .element = element };
     GMarkupParseContext *context;
-    visor_error *err = NULL;
     char *xml = NULL;
-    int status;
-    visor_domain *dom = vctl_domain(v, name, &status);
 
-    if (!dom)
-        return status;
-    if (visor_domain_get_xml(dom, 0, &xml, &err) < 0) {
-        visor_domain_unref(dom);
-        return vctl_fail(err);
-    }
+    if (visor_domain_get_xml(dom, 0, &xml, err) < 0)
+        return NULL;
     l.rows = g_ptr_array_new_with_free_func(free_row);
     context = g_markup_parse_context_new(&parser, 0, &l, NULL);
     (void)g_markup_parse_context_parse(context, xml, -1, NULL);
     g_markup_parse_context_free(context);
     visor_free(xml);
+    return l.rows;
+}
+
+char *vctl_mac_of_link(visor_domain *dom, const char *link)
+{
+    GPtrArray *rows = rows_of(dom, "interface", NULL);
+    char *mac = NULL;
+
+    for (guint i = 0; rows && i < rows->len; i++) {
+        char **row = rows->pdata[i];
+
+        if (!mac && strcmp(row[0], link) == 0)
+            mac = g_strdup(row[4]);
+    }
+    if (rows)
+        g_ptr_array_unref(rows);
+    return mac;
+}
+
+static int list(vctl *v, const char *name, const char *element,
+                bool (*print)(vctl *v, const GPtrArray *rows))
+{
+    visor_error *err = NULL;
+    GPtrArray *rows;
+    int status;
+    visor_domain *dom = vctl_domain(v, name, &status);
+
+    if (!dom)
+        return status;
+    rows = rows_of(dom, element, &err);
     visor_domain_unref(dom);
-    (void)print(v, l.rows);
-    g_ptr_array_unref(l.rows);
+    if (!rows)
+        return vctl_fail(err);
+    (void)print(v, rows);
+    g_ptr_array_unref(rows);
     return VCTL_OK;
 }
 
@@ -338,8 +364,13 @@ const vctl_command vctl_device_commands[] = {
       affect_options, 2, 2, cmd_detach_device },
     { "update-device", GROUP, "DOMAIN FILE",
       "change the device that the XML means",
-      "The device becomes as the XML says. " VCTL_AFFECT_HELP, affect_options,
-      2, 2, cmd_update_device },
+      "The device becomes as the XML says. While a guest uses it, these can "
+      "change: of a disk <iotune>, error_policy and rerror_policy; of an "
+      "interface <link>, <bandwidth> (not of type 'direct'), and the bridge of "
+      "type 'bridge'; of <rng> <rate>; of <memballoon> <stats>; of <memory> "
+      "<requested>. What else differs from what is there is refused, and then "
+      "nothing has changed. " VCTL_AFFECT_HELP,
+      affect_options, 2, 2, cmd_update_device },
     { "attach-disk", GROUP, "DOMAIN SOURCE TARGET", "attach a disk",
       "SOURCE is an image or a block device, TARGET is vda, vdb … " VCTL_AFFECT_HELP,
       disk_options, 3, 3, cmd_attach_disk },

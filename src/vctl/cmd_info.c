@@ -218,38 +218,6 @@ static int cmd_dumpxml(vctl *v, int n_args, char **args)
     return status;
 }
 
-static int cmd_stats(vctl *v, int n_args, char **args)
-{
-    visor_error *err = NULL;
-    visor_stat *stats = NULL;
-    int status, n;
-    visor_domain *dom = vctl_domain(v, args[0], &status);
-
-    if (!dom)
-        return status;
-    n = visor_domain_get_stats(dom, &stats, &err);
-    if (n < 0) {
-        status = vctl_fail(err);
-    } else if (v->json) {
-        vctl_out *out = vctl_out_new();
-
-        status = VCTL_OK;
-        vctl_out_begin(out);
-        for (int i = 0; i < n; i++)
-            vctl_out_number(out, stats[i].name, (int64_t)stats[i].value);
-        vctl_out_end(out);
-        vctl_out_print(out, false);
-    } else {
-        status = VCTL_OK;
-        for (int i = 0; i < n; i++)
-            printf("%s=%" G_GUINT64_FORMAT "\n", stats[i].name,
-                   (guint64)stats[i].value);
-    }
-    visor_free(stats);
-    visor_domain_unref(dom);
-    return status;
-}
-
 static int cmd_domstate(vctl *v, int n_args, char **args)
 {
     visor_error *err = NULL;
@@ -291,8 +259,5 @@ const vctl_command vctl_info_commands[] = {
     { "dumpxml", GROUP, "DOMAIN", "the domain as XML",
       "Of a running domain: as it is now, with its number and pty paths.",
       dumpxml_options, 1, 1, cmd_dumpxml },
-    { "stats", GROUP, "DOMAIN", "counters of a running domain",
-      "One 'name=value' a line; times in ns, sizes in KiB.", NULL, 1, 1,
-      cmd_stats },
     { .name = NULL },
 };

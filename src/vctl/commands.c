@@ -8,8 +8,8 @@
 static const vctl_command *const tables[] = {
     vctl_run_commands,      vctl_domain_commands, vctl_console_commands,
     vctl_metadata_commands, vctl_device_commands, vctl_set_commands,
-    vctl_info_commands,     vctl_event_commands,  vctl_host_commands,
-    vctl_help_commands,
+    vctl_info_commands,     vctl_stats_commands,  vctl_event_commands,
+    vctl_host_commands,     vctl_help_commands,
 };
 
 const vctl_command *vctl_command_at(guint index)

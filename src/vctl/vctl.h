@@ -59,6 +59,7 @@ extern const vctl_command vctl_metadata_commands[];
 extern const vctl_command vctl_device_commands[];
 extern const vctl_command vctl_set_commands[];
 extern const vctl_command vctl_info_commands[];
+extern const vctl_command vctl_stats_commands[];
 extern const vctl_command vctl_run_commands[];
 extern const vctl_command vctl_console_commands[];
 extern const vctl_command vctl_event_commands[];
@@ -102,6 +103,10 @@ extern gboolean vctl_affect_live, vctl_affect_config, vctl_affect_persistent;
     "Without --live and --config the running domain is changed, or the " \
     "definition of one that is off."
 uint32_t vctl_affected(visor_domain *dom);
+
+/* cmd_device.c: the MAC address of the interface with that link on the host, or
+ * NULL. */
+char *vctl_mac_of_link(visor_domain *dom, const char *link);
 
 /* cmd_console.c: this terminal on a serial port; VISOR_CONSOLE_* flags. */
 int vctl_console_of(vctl *v, visor_domain *dom, uint32_t port, uint32_t flags);
