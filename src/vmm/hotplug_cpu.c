@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "devices/irqchip/lapic.h"
 #include "devices/legacy/cpu_hotplug.h"
+#include "devices/legacy/fw_cfg.h"
 #include "vmm/plugged.h"
 #include "vmm/vmm_state.h"
 
@@ -95,6 +96,7 @@ bool vmm_add_cpu_hotplug(vsr_vmm *vmm, GError **error)
 
 bool vmm_arrange_vcpus(vsr_vmm *vmm, GError **error)
 {
+    vsr_device *fw_cfg = vsr_device_find(vmm->machine, "fw-cfg");
     uint32_t n;
 
     if (vmm->cpus == NULL)
@@ -109,6 +111,8 @@ bool vmm_arrange_vcpus(vsr_vmm *vmm, GError **error)
             take_out(vmm, i);
         vsr_cpu_hotplug_set(vmm->cpus, i, i < n);
     }
+    if (fw_cfg != NULL)
+        vsr_fw_cfg_set_cpus(fw_cfg, n);
     return true;
 }
 

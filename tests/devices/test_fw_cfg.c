@@ -52,6 +52,9 @@ static void test_kernels_find_signature_memory_and_cpus(void **state)
     assert_int_equal(number(f, 8), 0); /* past the end */
     choose(f, 5);
     assert_int_equal(number(f, 2), 3);
+    vsr_fw_cfg_set_cpus(f->device, 5);
+    choose(f, 5);
+    assert_int_equal(number(f, 3), 5);
     choose(f, 15);
     assert_int_equal(number(f, 2), 6);
     choose(f, 0x19);

@@ -709,6 +709,46 @@ static void *send_ipis(void *opaque)
     return NULL;
 }
 
+/* A processor that is not there hears of nothing, and starts anew. */
+static void one_that_is_not_in_use_takes_nothing(void **state)
+{
+    fixture *f = *state;
+    fake_vcpu *other = fake_vcpu_of(f->machine, 2);
+    uint64_t base;
+
+    assert_int_equal(msi(f, 2, false, 0x41), 0);
+    assert_true(fake_intr(f->machine, 2));
+    vsr_lapic_set_used(f->lapic, 2, false);
+    assert_false(fake_intr(f->machine, 2));
+    vsr_lapic_set_used(f->lapic, 99, false);
+
+    assert_true(msi(f, 2, false, 0x41) < 0);
+    wr(f, 0, ICR2, 2u << 24);
+    wr(f, 0, ICR, 0x4500);  /* INIT */
+    wr(f, 0, ICR, 0x4607);  /* start-up */
+    wr(f, 0, ICR, 0xc0441); /* NMI to all others */
+    wr(f, 0, ICR, 0xc4500);
+    vsr_lapic_lint1(f->lapic);
+    assert_int_equal(other->n_init, 0);
+    assert_int_equal(other->n_sipi, 0);
+    assert_int_equal(other->n_nmi, 0);
+    assert_true(fake_vcpu_of(f->machine, 1)->n_init > 0);
+    f->lapic->class->reset(f->lapic);
+    assert_true(msi(f, 2, false, 0x41) < 0);
+
+    vsr_lapic_set_used(f->lapic, 2, true);
+    assert_true(fake_rdmsr(f->machine, 2, MSR_BASE, &base));
+    assert_int_equal(base, 0xfee00800);
+    wr(f, 0, ICR2, 2u << 24);
+    wr(f, 0, ICR, 0x4500);
+    wr(f, 0, ICR, 0x4607);
+    assert_int_equal(other->n_init, 1);
+    assert_int_equal(other->n_sipi, 1);
+    wr(f, 2, SVR, 0x1ff);
+    assert_int_equal(msi(f, 2, false, 0x42), 0);
+    assert_int_equal(fake_intr_ack(f->machine, 2), 0x42);
+}
+
 static void two_vcpus_send_to_each_other(void **state)
 {
     fixture *f = *state;
@@ -763,6 +803,7 @@ int main(void)
         TEST(lint1_is_an_nmi),
         TEST(the_end_of_a_level_is_told),
         TEST(device_reset_forgets_everything),
+        TEST(one_that_is_not_in_use_takes_nothing),
         TEST(two_vcpus_send_to_each_other),
     };
 

@@ -77,6 +77,7 @@ int conformance_run(const vsr_engine_ops *ops, const char *const *leave_out)
         TEST(the_clock_can_be_set),
         TEST(locked_adds_of_two_vcpus_add_up),
         TEST(two_vcpus_hand_over_a_token),
+        TEST(a_vcpu_made_late_counts_with_the_others),
         TEST(init_and_sipi_start_a_vcpu),
     };
     struct CMUnitTest chosen[G_N_ELEMENTS(tests)];

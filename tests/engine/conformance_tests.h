@@ -44,6 +44,7 @@ void the_tsc_counts_and_stands_still(void **state);
 void the_clock_can_be_set(void **state);
 void locked_adds_of_two_vcpus_add_up(void **state);
 void two_vcpus_hand_over_a_token(void **state);
+void a_vcpu_made_late_counts_with_the_others(void **state);
 void init_and_sipi_start_a_vcpu(void **state);
 
 #endif

@@ -392,6 +392,53 @@ void two_vcpus_hand_over_a_token(void **state)
     assert_int_equal(box_peek(b, 0x3000, 4), 2 * rounds);
 }
 
+/* Made and set while the VM stands still, as hot-plug does; runs when it goes
+ * on. */
+static void *run_late(void *opaque)
+{
+    runner *r = opaque;
+    box *b = r->b;
+    g_autofree vsr_x86_state *x86 = g_new0(vsr_x86_state, 1);
+
+    assert_true(box_vcpu_new(b, 1));
+    assert_int_equal(b->ops->vcpu_get(b->vcpu[1], x86), 0);
+    box_long_mode(x86);
+    x86->tsc = b->ops->vcpu_tsc(b->vcpu[0]);
+    assert_int_equal(b->ops->vcpu_set(b->vcpu[1], x86), 0);
+    g_atomic_int_set(&r->result, 1);
+    while (g_atomic_int_get(&r->result) != 2)
+        g_usleep(100);
+    g_atomic_int_set(&r->result, 3 + box_run(b, 1));
+    box_vcpu_free(b, 1);
+    return NULL;
+}
+
+void a_vcpu_made_late_counts_with_the_others(void **state)
+{
+    box *b = *state;
+    runner r = { .b = b };
+    uint64_t before, after;
+    GThread *thread;
+
+    if (b->ops->vcpu_tsc == NULL || b->ops->vm_pause == NULL)
+        skip();
+    LOAD(b, guest_spin, box_long_mode);
+    (void)count_beyond(b, 1000);
+    box_code(b, BOX_CODE, guest_tsc, sizeof guest_tsc);
+    assert_int_equal(b->ops->vm_pause(b->vm), 0);
+    thread = g_thread_new("vcpu1", run_late, &r);
+    while (g_atomic_int_get(&r.result) != 1)
+        g_usleep(100);
+    before = b->ops->vcpu_tsc(b->vcpu[0]);
+    assert_int_equal(b->ops->vm_resume(b->vm), 0);
+    g_atomic_int_set(&r.result, 2);
+    g_thread_join(thread);
+    after = b->ops->vcpu_tsc(b->vcpu[0]);
+    assert_int_equal(r.result, 3 + VSR_RUN_KICKED);
+    assert_in_range(box_peek(b, 0x3000, 8), before, after);
+    assert_in_range(box_peek(b, 0x3008, 8), before, after);
+}
+
 static void *run_waiting(void *opaque)
 {
     runner *r = opaque;

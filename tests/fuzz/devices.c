@@ -13,6 +13,7 @@
 #include "devices/irqchip/pic.h"
 #include "devices/legacy/acpi_pm.h"
 #include "devices/legacy/acpi_reduced.h"
+#include "devices/legacy/cpu_hotplug.h"
 #include "devices/legacy/debug_exit.h"
 #include "devices/legacy/firmware_debug.h"
 #include "devices/legacy/fw_cfg.h"
@@ -42,6 +43,10 @@ static vsr_device *add(vsr_machine *machine, const vsr_device_class *class,
     return device;
 }
 
+static void nothing(void *opaque)
+{
+}
+
 static vsr_machine *machine_new(void)
 {
     const vsr_lapic_params lapic_params = { .vcpus = 1 };
@@ -51,9 +56,13 @@ static vsr_machine *machine_new(void)
     const vsr_rtc_params rtc = { .port = 0x70, .gsi = 8, .low_ram = 1 << 24 };
     const vsr_acpi_pm_params pm = { .port = 0x600, .sci_gsi = 9 };
     const vsr_acpi_reduced_params reduced = { .port = 0x60c, .gsi = 10 };
+    const vsr_cpu_hotplug_params cpus = {
+        .port = 0xae40, .gsi = 15, .vcpus = 9, .ejected = nothing
+    };
     const vsr_i8042_params i8042 = { .keyboard_gsi = 1, .keyboard = true };
     const vsr_firmware_debug_params debug = { 0 };
     vsr_machine *machine = fake_machine_new(1);
+    vsr_device *hotplug;
     vsr_board board;
     const vsr_pci_host_params host = { &board };
     const vsr_fw_cfg_params fw_cfg = { .board = &board, .firmware = true };
@@ -68,6 +77,9 @@ static vsr_machine *machine_new(void)
     add(machine, &vsr_rtc_class, &rtc);
     add(machine, &vsr_acpi_pm_class, &pm);
     add(machine, &vsr_acpi_reduced_class, &reduced);
+    hotplug = add(machine, &vsr_cpu_hotplug_class, &cpus);
+    for (uint32_t i = 0; i < 5; i++)
+        vsr_cpu_hotplug_plugged(hotplug, i);
     add(machine, &vsr_i8042_class, &i8042);
     add(machine, &vsr_debug_exit_class, NULL);
     add(machine, &vsr_firmware_debug_class, &debug);
@@ -81,7 +93,7 @@ static uint16_t port_of(uint16_t place)
 {
     static const uint16_t bases[] = { 0x20,  0x40,  0x60,  0x70,  0x90,  0xa0,
                                       0x3f8, 0x402, 0x4d0, 0x510, 0x600, 0x608,
-                                      0xcf8, 0xcfc, 0xf4,  0x61 };
+                                      0xcf8, 0xcfc, 0xf4,  0xae40 };
 
     if (place & 1)
         return place;

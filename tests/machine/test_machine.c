@@ -484,6 +484,149 @@ static void a_load_that_fails_fails_the_reset(void **state)
     vsr_machine_free(machine);
 }
 
+/* --- vCPUs that come and go --- */
+
+static int n_refused; /* of the engine */
+
+static vsr_engine_vcpu *refuse_once(vsr_engine_vm *vm,
+                                    const vsr_vcpu_config *config,
+                                    GError **error)
+{
+    if (config->index == 2 && n_refused++ == 0) {
+        vsr_fail(error, VISOR_ERR_RESOURCE, "not now");
+        return NULL;
+    }
+    return fake_engine.vcpu_new(vm, config, error);
+}
+
+/* One of three. */
+static vsr_machine *small_machine_new(const vsr_engine_ops *ops)
+{
+    static vsr_cpuid cpuid;
+    const vsr_machine_config config = {
+        .engine = ops, .vcpus = 1, .max_vcpus = 3, .cpuid = &cpuid
+    };
+    vsr_machine *machine;
+
+    assert_true(fake_engine.cpuid_supported(&cpuid, NULL));
+    machine = vsr_machine_new(&config, NULL, NULL, NULL);
+    assert_non_null(machine);
+    return machine;
+}
+
+static void a_vcpu_is_made_when_it_is_plugged(void **state)
+{
+    vsr_machine *machine = small_machine_new(&fake_engine);
+    gint runs[3] = { 0 };
+    vsr_vcpu_stats stats;
+    fake_vcpu *made;
+
+    assert_null(fake_vcpu_of(machine, 1));
+    assert_false(vsr_machine_vcpu_in_use(machine, 1));
+    assert_false(vsr_machine_vcpu_stats(machine, 1, &stats));
+    assert_int_equal(vsr_machine_signal(machine, 1, VSR_SIGNAL_NMI, 0),
+                     -EINVAL);
+    vsr_machine_run(machine);
+    g_usleep(2000);
+    vsr_machine_pause(machine);
+
+    assert_true(vsr_machine_vcpu_plug(machine, 1, NULL));
+    assert_true(vsr_machine_vcpu_plug(machine, 1, NULL));
+    assert_int_equal(machine->n_vcpus, 2);
+    made = fake_vcpu_of(machine, 1);
+    assert_non_null(made);
+    assert_null(fake_vcpu_of(machine, 2));
+    assert_int_equal(made->state.mp_state, VSR_MP_WAIT_SIPI);
+    assert_int_equal(made->state.rip, 0xfff0);
+    assert_true(made->state.tsc != 0);
+    assert_true(made->state.tsc == vsr_machine_tsc(machine, 0));
+    assert_int_equal(vsr_machine_signal(machine, 1, VSR_SIGNAL_NMI, 0), 0);
+    machine->vm->program = count_runs;
+    machine->vm->program_opaque = runs;
+    vsr_machine_run(machine);
+    assert_true(fake_wait_until(both_ran, runs));
+    vsr_machine_free(machine);
+}
+
+static void an_unplugged_vcpu_stands_still_until_it_is_plugged(void **state)
+{
+    vsr_machine *machine = small_machine_new(&fake_engine);
+    gint runs[3] = { 0 };
+    vsr_vcpu_stats stats;
+    fake_vcpu *made;
+    uint64_t cpu_ns;
+
+    assert_true(vsr_machine_vcpu_plug(machine, 2, NULL));
+    assert_true(vsr_machine_vcpu_plug(machine, 1, NULL));
+    made = fake_vcpu_of(machine, 1);
+    machine->vm->program = count_runs;
+    machine->vm->program_opaque = runs;
+    vsr_machine_run(machine);
+    assert_true(fake_wait_until(both_ran, runs));
+    vsr_machine_pause(machine);
+    cpu_ns = vsr_machine_cpu_ns(machine);
+    made->state.rip = 0x1234;
+    vsr_machine_vcpu_unplug(machine, 1);
+    vsr_machine_vcpu_unplug(machine, 1);
+    vsr_machine_vcpu_unplug(machine, 0); /* stays */
+    assert_int_equal(machine->n_vcpus, 2);
+    assert_int_equal(made->state.rip, 0xfff0);
+    assert_false(vsr_machine_vcpu_stats(machine, 1, &stats));
+    assert_true(vsr_machine_cpu_ns(machine) >= cpu_ns);
+    assert_int_equal(vsr_machine_signal(machine, 1, VSR_SIGNAL_NMI, 0),
+                     -EINVAL);
+
+    memset(runs, 0, sizeof runs);
+    for (int i = 0; i < 10; i++) {
+        vsr_machine_run(machine);
+        g_usleep(1000);
+        vsr_machine_pause(machine);
+    }
+    assert_int_equal(g_atomic_int_get(&runs[1]), 0);
+    assert_true(vsr_machine_reset(machine, NULL));
+    assert_int_equal(machine->n_vcpus, 2);
+    assert_true(vsr_machine_vcpu_plug(machine, 1, NULL));
+    assert_ptr_equal(fake_vcpu_of(machine, 1), made);
+    vsr_machine_run(machine);
+    assert_true(fake_wait_until(both_ran, runs));
+    vsr_machine_free(machine);
+}
+
+static bool enter_if(void *opaque, GError **error)
+{
+    gint *may_enter = opaque;
+
+    return g_atomic_int_get(may_enter) == 1 ||
+           vsr_fail(error, VISOR_ERR_RESOURCE, "no entry");
+}
+
+static void a_plug_that_fails_leaves_nothing(void **state)
+{
+    vsr_engine_ops ops = fake_engine;
+    vsr_machine *machine;
+    g_autoptr(GError) error = NULL;
+    gint may_enter = 0;
+
+    ops.vcpu_new = refuse_once;
+    n_refused = 0;
+    machine = small_machine_new(&ops);
+    assert_false(vsr_machine_vcpu_plug(machine, 3, &error));
+    assert_int_equal(error->code, VISOR_ERR_NO_SUPPORT);
+    g_clear_error(&error);
+    assert_false(vsr_machine_vcpu_plug(machine, 2, &error));
+    assert_string_equal(error->message, "vCPU 2: not now");
+    g_clear_error(&error);
+    vsr_machine_set_vcpu_entry(machine, enter_if, &may_enter);
+    assert_false(vsr_machine_vcpu_plug(machine, 2, &error));
+    assert_string_equal(error->message, "vCPU 2: no entry");
+    assert_int_equal(machine->n_vcpus, 1);
+    assert_false(vsr_machine_vcpu_in_use(machine, 2));
+    may_enter = 1;
+    assert_true(vsr_machine_vcpu_plug(machine, 2, NULL));
+    vsr_machine_run(machine);
+    vsr_machine_free(machine);
+}
+
 /* --- the rest --- */
 
 static void signals_reach_their_vcpu(void **state)
@@ -541,6 +684,9 @@ int main(void)
         cmocka_unit_test(a_vcpu_may_ask_from_inside_an_access),
         cmocka_unit_test(ends_of_a_run_become_requests),
         cmocka_unit_test(fail_is_a_crash_with_its_text),
+        cmocka_unit_test(a_vcpu_is_made_when_it_is_plugged),
+        cmocka_unit_test(an_unplugged_vcpu_stands_still_until_it_is_plugged),
+        cmocka_unit_test(a_plug_that_fails_leaves_nothing),
         cmocka_unit_test(devices_live_in_order),
         cmocka_unit_test(a_device_that_fails_leaves_nothing),
         cmocka_unit_test(reset_clears_loads_and_sets_every_vcpu),

@@ -303,6 +303,26 @@ static void kvm_run_is_for_vcpus(void **state)
     }
 }
 
+/* A vCPU that comes later is made before its thread becomes one of vCPUs. */
+static void vcpus_are_made_where_they_may_come(void **state)
+{
+    attempt make = {
+        "KVM_CREATE_VCPU", SYS_ioctl, { 0, 0xae41, 0, 0 }, 0, true, false
+    };
+    box *b = *state;
+
+    if (!vsr_sandbox_has_filter() || SANITIZED)
+        skip();
+    check(b, "kvm", VSR_THREAD_OTHER, &make);
+    b->sandbox.extras = SANDBOX_VCPUS;
+    check(b, "emu", VSR_THREAD_OTHER, &make);
+#ifdef WITH_KVM
+    make.allowed = 1u << VSR_THREAD_OTHER;
+#endif
+    for (int kind = VSR_THREAD_MAIN; kind <= VSR_THREAD_OTHER; kind++)
+        check(b, "kvm", (vsr_thread_kind)kind, &make);
+}
+
 /* --- what goes on --------------------------------------------------------------- */
 
 /* Runs fn in a child that may not fail. */
@@ -500,6 +520,7 @@ int main(void)
         T(a_server_thread_writes_in_the_domains_folder),
         T(every_thread_has_a_filter),
         T(some_calls_are_not_there),
+        T(vcpus_are_made_where_they_may_come),
         T(extras_are_for_those_that_use_them),
         T(no_path_of_the_host_is_left),
     };

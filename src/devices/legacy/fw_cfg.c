@@ -2,8 +2,8 @@
 /*
  * fw_cfg.c: firmware configuration items behind two ports.
  *
- * All items are made at init and never change, so a guest can do no more than
- * read them in an order of its choice.
+ * All items are made at init and none changes while the guest runs, so it can do
+ * no more than read them in an order of its choice.
  *
  * Spec:    QEMU docs/specs/fw_cfg.rst.
  * Threads: registers on vCPU threads under the device's lock.
@@ -131,6 +131,19 @@ static void add_directory(fw_cfg *f)
         g_byte_array_append(dir, (const uint8_t *)it->name, FILE_NAME_LEN);
     }
     f->items[f->n_items++] = (item){ .key = KEY_DIRECTORY, .bytes = dir };
+}
+
+void vsr_fw_cfg_set_cpus(vsr_device *device, uint32_t n)
+{
+    fw_cfg *f = to_fw_cfg(device);
+
+    g_mutex_lock(&device->lock);
+    for (uint32_t i = 0; i < f->n_items; i++)
+        if (f->items[i].key == KEY_CPUS) {
+            g_byte_array_set_size(f->items[i].bytes, 0);
+            put_le(f->items[i].bytes, n, 2);
+        }
+    g_mutex_unlock(&device->lock);
 }
 
 static void selector_write(fw_cfg *f, uint16_t key)

@@ -23,4 +23,8 @@ typedef struct {
 
 extern const vsr_device_class vsr_fw_cfg_class;
 
+/* How many processors firmware is to find from the next start on; at first the
+ * board's number. Control, vCPUs stopped. */
+void vsr_fw_cfg_set_cpus(vsr_device *device, uint32_t n);
+
 #endif
