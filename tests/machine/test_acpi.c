@@ -430,7 +430,33 @@ static void memory_beyond_the_engines_address_bits_is_refused(void **state)
     assert_false(vsr_board_add_ram(&b, machine, &options, &error));
     assert_non_null(strstr(error->message, "40 physical address bits"));
     g_clear_error(&error);
+    assert_true(vsr_board_init(&b, VSR_BOARD_PCI, VSR_GIB, 1, 1, NULL));
+    b.device_memory = UINT64_C(1) << 40;
+    assert_false(vsr_board_add_ram(&b, machine, &options, &error));
+    assert_non_null(strstr(error->message, "for memory devices"));
+    g_clear_error(&error);
     vsr_machine_free(machine);
+}
+
+static void memory_devices_are_between_ram_and_pci(void **state)
+{
+    uint64_t base, len, pci_base, pci_len;
+    vsr_board b;
+
+    assert_true(
+        vsr_board_init(&b, VSR_BOARD_PCI, 5 * VSR_GIB + VSR_MIB, 1, 1, NULL));
+    vsr_board_device_memory(&b, &base, &len);
+    assert_int_equal(len, 0);
+    assert_true(vsr_board_pci64(&b, 40, &pci_base, &pci_len));
+    assert_int_equal(pci_base, 7 * VSR_GIB);
+    b.device_memory = 10 * VSR_GIB;
+    vsr_board_device_memory(&b, &base, &len);
+    assert_int_equal(base, 7 * VSR_GIB);
+    assert_int_equal(len, 10 * VSR_GIB);
+    assert_true(vsr_board_pci64(&b, 40, &pci_base, &pci_len));
+    assert_int_equal(pci_base, 17 * VSR_GIB);
+    b.device_memory = UINT64_C(1) << 40;
+    assert_false(vsr_board_pci64(&b, 40, &pci_base, &pci_len));
 }
 
 static void mmio_windows_do_not_overlap(void **state)
@@ -469,6 +495,7 @@ int main(void)
         cmocka_unit_test(board_checks_its_numbers),
         cmocka_unit_test(memory_is_split_around_the_hole),
         cmocka_unit_test(memory_beyond_the_engines_address_bits_is_refused),
+        cmocka_unit_test(memory_devices_are_between_ram_and_pci),
         cmocka_unit_test(mmio_windows_do_not_overlap),
     };
 
