@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# test_links_guest.sh VCTL TEST_NET_LINKS TEST_NET_MACVTAP: as root of Debian's
+# test_links_guest.sh VCTL TEST_NET_LINKS TEST_NET_MACVTAP TEST_NET_UPDATE: as root of Debian's
 # kernel in a guest, which has all that the host's may lack: VLANs on bridges,
 # tc's police. Nothing is skipped there.
 set -u
-VCTL=$1 links=$2 macvtap=$3
+VCTL=$1 links=$2 macvtap=$3 update=$4
 . "$(dirname "$0")/../boot/lib.sh"
 guest_parts
 ip=$(command -v ip) || { echo "skipped: no ip (iproute2)"; exit 77; }
 
+tc=$(command -v tc) || { echo "skipped: no tc (iproute2)"; exit 77; }
 sh=$(command -v dash) || { echo "skipped: no dash"; exit 77; }
 
 root=$work/initrd
@@ -20,10 +21,11 @@ for m in $modules; do
 done
 cp "$links" "$root/test_links"
 cp "$macvtap" "$root/test_macvtap"
-cp "$ip" "$root/usr/bin/ip"
+cp "$update" "$root/test_update"
+cp "$ip" "$tc" "$root/usr/bin/"
 cp "$sh" "$root/bin/sh" # busybox's knows no ip but its own
-ldd "$links" "$ip" "$sh" | grep -o '/[^ :]*' | sort -u | while read -r lib; do
-    case $lib in "$links" | "$ip" | "$sh") continue ;; esac
+ldd "$links" "$ip" "$tc" "$sh" | grep -o '/[^ :]*' | sort -u | while read -r lib; do
+    case $lib in "$links" | "$ip" | "$tc" | "$sh") continue ;; esac
     mkdir -p "$root/$(dirname "$lib")"
     cp -L "$lib" "$root/$lib"
 done
@@ -39,6 +41,8 @@ export PATH=/usr/bin:/bin:/sbin LD_LIBRARY_PATH=/lib/x86_64-linux-gnu:/usr/lib/x
 echo "links: status \$?"
 /test_macvtap
 echo "macvtap: status \$?"
+/test_update
+echo "update: status \$?"
 poweroff -f
 E2
 chmod 755 "$root/init"
@@ -49,5 +53,6 @@ boot links --memory 512M || { cat "$work/err"; fail "vctl run"; }
 grep -E "SKIPPED|FAILED|ERROR|LINE|PASSED|insmod|arrived" "$work/out"
 expect "links: status 0"
 expect "macvtap: status 0"
+expect "update: status 0"
 grep -qE "SKIPPED|FAILED|insmod" "$work/out" && fail "something was skipped or failed"
 echo "ok: links in a guest"
