@@ -19,25 +19,23 @@ enum {
     ASKED = 3,
 };
 
-static gint n_told; /* atomic: calls of ejected() */
-
 static void on_ejected(void *opaque)
 {
-    g_atomic_int_inc(&n_told);
+    g_atomic_int_inc((gint *)opaque);
 }
 
-/* Processors 0 and 1 are there. */
-static device_fixture *hotplug_new(void)
+/* Processors 0 and 1 are there. *n_told counts calls of ejected(). */
+static device_fixture *hotplug_new(gint *n_told)
 {
     const vsr_cpu_hotplug_params params = {
         .port = PORT,
         .gsi = GSI,
         .vcpus = VCPUS,
         .ejected = on_ejected,
+        .opaque = n_told,
     };
     device_fixture *f = device_fixture_new(&vsr_cpu_hotplug_class, &params);
 
-    g_atomic_int_set(&n_told, 0);
     vsr_cpu_hotplug_set(f->device, 0, true);
     vsr_cpu_hotplug_set(f->device, 1, true);
     return f;
@@ -59,15 +57,17 @@ static uint32_t sta(device_fixture *f, uint32_t vcpu)
     return in(f, STATUS);
 }
 
-static int told(device_fixture *f)
+/* What was counted, once the loop has done what was posted to it. */
+static int told(device_fixture *f, gint *n_told)
 {
     vsr_loop_sync(f->machine->loop, fixture_nothing, NULL);
-    return g_atomic_int_get(&n_told);
+    return g_atomic_int_get(n_told);
 }
 
 static void events_are_taken_one_by_one(void **state)
 {
-    device_fixture *f = hotplug_new();
+    gint n_told = 0;
+    device_fixture *f = hotplug_new(&n_told);
 
     assert_false(f->chips.level[GSI]);
     assert_int_equal(in(f, EVENT), 0);
@@ -81,13 +81,14 @@ static void events_are_taken_one_by_one(void **state)
     assert_int_equal(in(f, EVENT), 3 << 8 | CHECK);
     assert_false(f->chips.level[GSI]);
     assert_int_equal(in(f, EVENT), 0);
-    assert_int_equal(told(f), 0);
+    assert_int_equal(told(f, &n_told), 0);
     device_fixture_free(f);
 }
 
 static void one_that_came_and_is_to_go_has_two_events(void **state)
 {
-    device_fixture *f = hotplug_new();
+    gint n_told = 0;
+    device_fixture *f = hotplug_new(&n_told);
 
     vsr_cpu_hotplug_plugged(f->device, 4);
     vsr_cpu_hotplug_ask(f->device, 4);
@@ -102,7 +103,8 @@ static void one_that_came_and_is_to_go_has_two_events(void **state)
 
 static void what_is_withdrawn_is_no_event(void **state)
 {
-    device_fixture *f = hotplug_new();
+    gint n_told = 0;
+    device_fixture *f = hotplug_new(&n_told);
 
     vsr_cpu_hotplug_ask(f->device, 1);
     vsr_cpu_hotplug_withdraw(f->device, 1);
@@ -115,7 +117,8 @@ static void what_is_withdrawn_is_no_event(void **state)
 
 static void status_says_who_is_there(void **state)
 {
-    device_fixture *f = hotplug_new();
+    gint n_told = 0;
+    device_fixture *f = hotplug_new(&n_told);
 
     assert_int_equal(sta(f, 0), STA);
     assert_int_equal(sta(f, 1), STA);
@@ -130,7 +133,8 @@ static void status_says_who_is_there(void **state)
 
 static void an_ejected_one_is_gone_at_once_and_told_once(void **state)
 {
-    device_fixture *f = hotplug_new();
+    gint n_told = 0;
+    device_fixture *f = hotplug_new(&n_told);
     uint32_t vcpu = 99;
 
     vsr_cpu_hotplug_ask(f->device, 1);
@@ -138,7 +142,7 @@ static void an_ejected_one_is_gone_at_once_and_told_once(void **state)
     assert_false(f->chips.level[GSI]);
     assert_int_equal(sta(f, 1), 0);
     out(f, EJECT, 1);
-    assert_int_equal(told(f), 1);
+    assert_int_equal(told(f, &n_told), 1);
     assert_true(vsr_cpu_hotplug_take(f->device, &vcpu));
     assert_int_equal(vcpu, 1);
     assert_false(vsr_cpu_hotplug_take(f->device, &vcpu));
@@ -150,19 +154,21 @@ static void an_ejected_one_is_gone_at_once_and_told_once(void **state)
 
 static void the_boot_processor_stays(void **state)
 {
-    device_fixture *f = hotplug_new();
+    gint n_told = 0;
+    device_fixture *f = hotplug_new(&n_told);
     uint32_t vcpu;
 
     out(f, EJECT, 0);
     assert_int_equal(sta(f, 0), STA);
-    assert_int_equal(told(f), 0);
+    assert_int_equal(told(f, &n_told), 0);
     assert_false(vsr_cpu_hotplug_take(f->device, &vcpu));
     device_fixture_free(f);
 }
 
 static void reset_forgets_events_not_processors(void **state)
 {
-    device_fixture *f = hotplug_new();
+    gint n_told = 0;
+    device_fixture *f = hotplug_new(&n_told);
     uint32_t vcpu = 99;
 
     vsr_cpu_hotplug_plugged(f->device, 2);
@@ -189,7 +195,8 @@ static void a_hostile_guest_gets_no_further(void **state)
         0,         VCPUS,     VCPUS + 1,  0xff,       0x100,
         0x7ffffff, INT32_MAX, 0x80000000, UINT32_MAX,
     };
-    device_fixture *f = hotplug_new();
+    gint n_told = 0;
+    device_fixture *f = hotplug_new(&n_told);
     uint32_t vcpu;
 
     vsr_cpu_hotplug_ask(f->device, 77);
@@ -205,13 +212,13 @@ static void a_hostile_guest_gets_no_further(void **state)
             }
     for (size_t i = 1; i < G_N_ELEMENTS(wild); i++)
         assert_int_equal(sta(f, wild[i]), 0);
-    assert_int_equal(told(f), 0);
+    assert_int_equal(told(f, &n_told), 0);
     assert_false(vsr_cpu_hotplug_take(f->device, &vcpu));
     assert_int_equal(sta(f, 1), STA);
     /* Over and over: the loop hears of each once. */
     for (int i = 0; i < 1000; i++)
         out(f, EJECT, 1);
-    assert_int_equal(told(f), 1);
+    assert_int_equal(told(f, &n_told), 1);
     for (uint32_t i = 0; i < 1000; i++) {
         out(f, OST_CPU, i);
         out(f, OST_EVENT, i % 7);

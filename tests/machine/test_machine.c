@@ -486,13 +486,12 @@ static void a_load_that_fails_fails_the_reset(void **state)
 
 /* --- vCPUs that come and go --- */
 
-static int n_refused; /* of the engine */
-
-static vsr_engine_vcpu *refuse_once(vsr_engine_vm *vm,
+/* As long as program_opaque is set. */
+static vsr_engine_vcpu *refuse_late(vsr_engine_vm *vm,
                                     const vsr_vcpu_config *config,
                                     GError **error)
 {
-    if (config->index == 2 && n_refused++ == 0) {
+    if (vm->program_opaque != NULL) {
         vsr_fail(error, VISOR_ERR_RESOURCE, "not now");
         return NULL;
     }
@@ -607,15 +606,16 @@ static void a_plug_that_fails_leaves_nothing(void **state)
     g_autoptr(GError) error = NULL;
     gint may_enter = 0;
 
-    ops.vcpu_new = refuse_once;
-    n_refused = 0;
+    ops.vcpu_new = refuse_late;
     machine = small_machine_new(&ops);
+    machine->vm->program_opaque = machine;
     assert_false(vsr_machine_vcpu_plug(machine, 3, &error));
     assert_int_equal(error->code, VISOR_ERR_NO_SUPPORT);
     g_clear_error(&error);
     assert_false(vsr_machine_vcpu_plug(machine, 2, &error));
     assert_string_equal(error->message, "vCPU 2: not now");
     g_clear_error(&error);
+    machine->vm->program_opaque = NULL;
     vsr_machine_set_vcpu_entry(machine, enter_if, &may_enter);
     assert_false(vsr_machine_vcpu_plug(machine, 2, &error));
     assert_string_equal(error->message, "vCPU 2: no entry");
