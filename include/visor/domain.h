@@ -80,11 +80,12 @@ enum {
 
 /** One line about a domain. Set `size` first. */
 typedef struct {
-    size_t size; /**< sizeof(visor_domain_info) of the caller */
-    int state;   /**< visor_state */
-    int reason;  /**< visor_reason */
-    uint64_t max_memory_kib;
-    uint64_t memory_kib;
+    size_t size;             /**< sizeof(visor_domain_info) of the caller */
+    int state;               /**< visor_state */
+    int reason;              /**< visor_reason */
+    uint64_t max_memory_kib; /**< RAM and memory devices */
+    uint64_t memory_kib;     /**< of that, what the guest has: without what is
+                                  in its balloon */
     uint32_t vcpus;
     uint32_t max_vcpus;
     uint64_t cpu_time_ns; /**< host CPU time of its vCPUs since start */
