@@ -250,6 +250,8 @@ bool embed_run(embed *e, embed_domain *domain, const vsr_domain_conf *conf,
         e->reaper = vsr_loop_new("visor-reaper", error);
     ok = e->reaper != NULL;
     live = live_new(e, domain, conf, (flags & VISOR_START_PAUSED) != 0);
+    /* Ours: a guest that ends at once is reaped before the start returns. */
+    live->refs++;
     /* One that is over, but that the reaper has not reached. */
     old = domain->live;
     domain->live = live;
@@ -261,6 +263,7 @@ bool embed_run(embed *e, embed_domain *domain, const vsr_domain_conf *conf,
     embed_live_unref(old);
     ok = ok && start_live(e, domain, live, error);
     settle_start(e, domain, live, ok);
+    embed_live_unref(live);
     if (!ok)
         return vsr_fail_prefix(error, "Domain '%s'", domain->name);
     return true;
