@@ -273,6 +273,16 @@ bool fake_net_wanted(vsr_net *net, uint32_t queue)
     return call.flag;
 }
 
+void vsr_net_set_rates(vsr_net *net, const vsr_net_rate *in,
+                       const vsr_net_rate *out)
+{
+}
+
+int vsr_net_link_fd(const vsr_net *net)
+{
+    return -1;
+}
+
 uint32_t fake_net_active(vsr_net *net)
 {
     fake_call call = { .net = net };

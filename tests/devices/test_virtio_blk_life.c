@@ -106,6 +106,22 @@ static void enospc_stops_and_the_rest_is_reported(void **state)
     close_disk(k);
 }
 
+static void policies_change_while_it_runs(void **state)
+{
+    disk *k = open_with_policy(VSR_VIRTIO_BLK_REPORT);
+    vsr_device *device = &k->d->device->device;
+
+    fake_block_fail(k->block, VSR_BLOCK_OPS, 1, -EIO);
+    assert_int_equal(request(k, T_OUT, 0, 512, NULL), S_IOERR);
+    vsr_virtio_blk_set_policies(device, VSR_VIRTIO_BLK_REPORT,
+                                VSR_VIRTIO_BLK_IGNORE);
+    fake_block_fail(k->block, VSR_BLOCK_OPS, 1, -EIO);
+    assert_int_equal(request(k, T_OUT, 0, 512, NULL), S_OK);
+    fake_block_fail(k->block, VSR_BLOCK_OPS, 1, -EIO);
+    assert_int_equal(request(k, T_IN, 0, 512, NULL), S_IOERR);
+    close_disk(k);
+}
+
 /* --- ends ------------------------------------------------------------------------------------ */
 
 static void *let_go(void *opaque)
@@ -242,6 +258,7 @@ int main(void)
         cmocka_unit_test(errors_are_ignored),
         cmocka_unit_test(a_stop_keeps_requests_for_later),
         cmocka_unit_test(enospc_stops_and_the_rest_is_reported),
+        cmocka_unit_test(policies_change_while_it_runs),
         cmocka_unit_test(reset_waits),
         cmocka_unit_test(a_pause_waits_and_holds_back),
         cmocka_unit_test(a_throttle_is_not_waited_for),

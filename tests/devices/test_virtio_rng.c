@@ -130,6 +130,33 @@ static void rate_is_kept(void **state)
     driver_free(d);
 }
 
+/* Who waits for the end of an hour need not any more. */
+static void another_rate_holds_at_once(void **state)
+{
+    driver *d = new_rng(DRIVER_PCI, 64, 3600 * 1000);
+    driver_buffer b = room(d, 64);
+    uint32_t len;
+
+    for (unsigned i = 0; i < 4; i++)
+        driver_add(d, 0, &b, 1);
+    driver_kick(d, 0);
+    assert_true(driver_wait(d, 0, NULL, &len));
+    assert_int_equal(len, 64);
+    driver_settle(d);
+    assert_false(driver_take(d, 0, NULL, NULL));
+    vsr_virtio_rng_set_rate(&d->device->device, 32, 3600 * 1000);
+    assert_true(driver_wait(d, 0, NULL, &len));
+    assert_int_equal(len, 32);
+    driver_settle(d);
+    assert_false(driver_take(d, 0, NULL, NULL));
+    vsr_virtio_rng_set_rate(&d->device->device, 0, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(driver_wait(d, 0, NULL, &len));
+        assert_int_equal(len, 64);
+    }
+    driver_free(d);
+}
+
 static void a_readable_buffer_breaks_the_device(void **state)
 {
     driver *d = new_rng(DRIVER_PCI, 0, 0);
@@ -173,6 +200,7 @@ int main(void)
         cmocka_unit_test(scattered_and_indirect_buffers_are_filled),
         cmocka_unit_test(a_large_wish_is_served_in_turns),
         cmocka_unit_test(rate_is_kept),
+        cmocka_unit_test(another_rate_holds_at_once),
         cmocka_unit_test(a_readable_buffer_breaks_the_device),
         cmocka_unit_test(quiet_while_paused),
     };
