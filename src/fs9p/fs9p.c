@@ -17,37 +17,8 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "fs9p/messages.h"
 #include "fs9p/state.h"
-
-enum {
-    RLERROR = 7,
-    TSTATFS = 8,
-    TLOPEN = 12,
-    TLCREATE = 14,
-    TSYMLINK = 16,
-    TMKNOD = 18,
-    TREADLINK = 22,
-    TGETATTR = 24,
-    TSETATTR = 26,
-    TXATTRWALK = 30,
-    TXATTRCREATE = 32,
-    TREADDIR = 40,
-    TFSYNC = 50,
-    TLOCK = 52,
-    TGETLOCK = 54,
-    TLINK = 70,
-    TMKDIR = 72,
-    TRENAMEAT = 74,
-    TUNLINKAT = 76,
-    TVERSION = 100,
-    TATTACH = 104,
-    TFLUSH = 108,
-    TWALK = 110,
-    TREAD = 116,
-    TWRITE = 118,
-    TCLUNK = 120,
-    TREMOVE = 122,
-};
 
 enum { FIDS_MAX = 65536, FIDS_MIN = 64 };
 

@@ -9,9 +9,10 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "fs9p/messages.h"
 #include "tests/devices/virtio_driver.h"
 
-enum { TVERSION = 100, TATTACH = 104, TCLUNK = 120, RLERROR = 7, ROOM = 256 };
+enum { ROOM = 256 };
 
 typedef struct {
     driver *d;

@@ -9,8 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { RLERROR = 7 };
-
 void client_session(client *c, uint32_t msize)
 {
     g_autofree char *got = NULL;

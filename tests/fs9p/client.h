@@ -14,38 +14,10 @@
 #include <sys/stat.h>
 
 #include "fs9p/fs9p.h"
+#include "fs9p/messages.h"
 #include "tests/support/cm.h"
 
 enum {
-    TSTATFS = 8,
-    TLOPEN = 12,
-    TLCREATE = 14,
-    TSYMLINK = 16,
-    TMKNOD = 18,
-    TRENAME = 20,
-    TREADLINK = 22,
-    TGETATTR = 24,
-    TSETATTR = 26,
-    TXATTRWALK = 30,
-    TXATTRCREATE = 32,
-    TREADDIR = 40,
-    TFSYNC = 50,
-    TLOCK = 52,
-    TGETLOCK = 54,
-    TLINK = 70,
-    TMKDIR = 72,
-    TRENAMEAT = 74,
-    TUNLINKAT = 76,
-    TVERSION = 100,
-    TAUTH = 102,
-    TATTACH = 104,
-    TFLUSH = 108,
-    TWALK = 110,
-    TREAD = 116,
-    TWRITE = 118,
-    TCLUNK = 120,
-    TREMOVE = 122,
-
     ROOT = 0, /* the fid of the root */
     MSIZE = VSR_FS9P_MSIZE_MAX,
 };
