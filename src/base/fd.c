@@ -101,6 +101,14 @@ static int fill_and_sync(int fd, const void *data, size_t len, mode_t mode)
     return 0;
 }
 
+int vsr_rename_over(int folder_fd, const char *from, const char *to)
+{
+    if (renameat2(folder_fd, from, folder_fd, to, RENAME_EXCHANGE) == 0)
+        return unlinkat(folder_fd, from, 0) < 0 ? -errno : 0;
+    /* There is none yet, or the file system cannot. */
+    return renameat(folder_fd, from, folder_fd, to) < 0 ? -errno : 0;
+}
+
 bool vsr_file_replace(const char *path, const void *data, size_t len,
                       mode_t mode, GError **error)
 {

@@ -33,6 +33,12 @@ int vsr_read_all(int fd, void *to, size_t len);
 int vsr_write_all(int fd, const void *from, size_t len);
 int vsr_pread_all(int fd, void *to, size_t len, uint64_t offset);
 
+/* As renameat() within one folder, where `to` may exist or not. File systems
+ * write a new file's data out before they put it in another's place, which takes
+ * milliseconds, so the two change places, and the old one is removed: for what
+ * need not survive a crash of the host. Nobody else may use `from`. 0 or
+ * -errno. */
+int vsr_rename_over(int folder_fd, const char *from, const char *to);
 /* Temporary file beside `path`, write, fsync, rename, fsync of the folder. */
 bool vsr_file_replace(const char *path, const void *data, size_t len,
                       mode_t mode, GError **error);

@@ -49,7 +49,9 @@ static bool replace_file(int folder_fd, const char *file, const char *text,
     g_autofree char *temp = g_strconcat(file, ".new", NULL);
     int rc = write_file(folder_fd, temp, text, sync);
 
-    if (rc == 0 && renameat(folder_fd, temp, folder_fd, file) < 0)
+    if (rc == 0 && !sync)
+        rc = vsr_rename_over(folder_fd, temp, file);
+    else if (rc == 0 && renameat(folder_fd, temp, folder_fd, file) < 0)
         rc = -errno;
     if (rc == 0 && sync && fsync(folder_fd) < 0)
         rc = -errno;

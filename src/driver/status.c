@@ -172,8 +172,8 @@ static int write_new(int folder_fd, const char *text, size_t len)
     if (fd < 0)
         return -errno;
     rc = vsr_write_all(fd, text, len);
-    if (rc == 0 && renameat(folder_fd, STATUS_TEMP, folder_fd, STATUS_FILE) < 0)
-        rc = -errno;
+    if (rc == 0)
+        rc = vsr_rename_over(folder_fd, STATUS_TEMP, STATUS_FILE);
     if (rc < 0)
         (void)unlinkat(folder_fd, STATUS_TEMP, 0);
     return rc;

@@ -148,6 +148,10 @@ static const rule allowed[] = {
       "renameat",
       2,
       { IS(0, SANDBOX_FOLDER_FD), IS(2, SANDBOX_FOLDER_FD) } },
+    { S | C,
+      "renameat2",
+      2,
+      { IS(0, SANDBOX_FOLDER_FD), IS(2, SANDBOX_FOLDER_FD) } },
     { S, "unlinkat", 1, { IS(0, SANDBOX_FOLDER_FD) } },
     { C, "unlinkat", 1, { HAS_NOT(0, NEGATIVE) } }, /* sockets' files */
     /* Disks and what else devices read and write; on the control thread when
@@ -227,6 +231,7 @@ static const rule allowed[] = {
      * nothing of the guest's. */
     { M, "openat", 1, { HAS_NOT(0, NEGATIVE) } },
     { M, "renameat", 2, { HAS_NOT(0, NEGATIVE), HAS_NOT(2, NEGATIVE) } },
+    { M, "renameat2", 2, { HAS_NOT(0, NEGATIVE), HAS_NOT(2, NEGATIVE) } },
     { M, "unlinkat", 1, { HAS_NOT(0, NEGATIVE) } },
     { M, "faccessat", 1, { HAS_NOT(0, NEGATIVE) } },
     { M, "faccessat2", 1, { HAS_NOT(0, NEGATIVE) } },

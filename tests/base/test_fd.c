@@ -105,6 +105,35 @@ static void replace_fails_with_the_path_and_leaves_nothing(void **state)
     assert_non_null(strstr(error->message, path));
 }
 
+static void put(int folder, const char *name, const char *text)
+{
+    vsr_autofd fd =
+        openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+    assert_int_equal(vsr_write_all(fd, text, strlen(text)), 0);
+}
+
+static void renamed_over_is_whole_for_who_reads_the_old(void **state)
+{
+    vsr_autofd folder = open(*state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    vsr_autofd old = -1, now = -1;
+    char text[4] = "";
+
+    put(folder, "new", "one");
+    assert_int_equal(vsr_rename_over(folder, "new", "file"), 0);
+    old = openat(folder, "file", O_RDONLY | O_CLOEXEC);
+    put(folder, "new", "two"); /* O_EXCL: nothing was left */
+    assert_int_equal(vsr_rename_over(folder, "new", "file"), 0);
+    assert_int_equal(vsr_read_all(old, text, 3), 0);
+    assert_string_equal(text, "one");
+    now = openat(folder, "file", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(vsr_read_all(now, text, 3), 0);
+    assert_string_equal(text, "two");
+    assert_int_equal(vsr_rename_over(folder, "new", "file"), -ENOENT);
+    assert_int_equal(unlinkat(folder, "file", 0), 0);
+}
+
 static void load_refuses_what_is_too_long(void **state)
 {
     g_autofree char *path = g_build_filename(*state, "f", NULL);
@@ -142,6 +171,7 @@ int main(void)
         cmocka_unit_test(read_all_joins_pieces_and_reports_the_end),
         cmocka_unit_test(file_is_replaced_whole),
         cmocka_unit_test(replace_fails_with_the_path_and_leaves_nothing),
+        cmocka_unit_test(renamed_over_is_whole_for_who_reads_the_old),
         cmocka_unit_test(load_refuses_what_is_too_long),
         cmocka_unit_test(load_reads_files_that_have_no_size),
     };
