@@ -92,7 +92,7 @@ static bool vm_init(vsr_engine_vm *vm, const vsr_vm_config *config,
     if (vm->fd < 0)
         return vsr_fail_errno(error, vm->fd, "KVM_CREATE_VM");
     return set_places(vm, error) && set_x2apic(vm, error) &&
-           set_tuning(vm, config, error) && kvm_chips_new(vm, error);
+           set_tuning(vm, config, error);
 }
 
 static void kvm_vm_free(vsr_engine_vm *vm)

@@ -54,7 +54,7 @@ struct vsr_engine_vm {
     uint32_t max_slots;
     size_t run_len; /* of a vCPU's shared page(s) */
     int signal;     /* of the kick */
-    kvm_chips *power_on;
+    kvm_chips *power_on; /* NULL: there are no chips yet; see lock */
 
     GMutex lock;        /* guards the rest */
     GPtrArray *slots;   /* of kvm_slot, owned */
@@ -110,7 +110,9 @@ int kvm_dirty_fetch(vsr_engine_vm *vm, uint64_t gpa, uint64_t len,
 void kvm_dirty_mark(vsr_engine_vm *vm, uint64_t gpa, uint64_t len);
 
 /* kvm_irq.c */
-bool kvm_chips_new(vsr_engine_vm *vm, GError **error);
+/* Makes them, once. With the first vCPU and not with the VM: a slot of memory
+ * that is added when there are chips takes KVM ten times as long. */
+bool kvm_chips_need(vsr_engine_vm *vm, GError **error);
 int kvm_chips_reset(vsr_engine_vm *vm);
 int kvm_irq_line(vsr_engine_vm *vm, uint32_t gsi, bool level);
 int kvm_msi(vsr_engine_vm *vm, uint64_t addr, uint32_t data);

@@ -6,7 +6,7 @@
  *          4.25 "KVM_IRQ_LINE", 4.52 "KVM_SET_GSI_ROUTING", 4.59
  *          "KVM_IOEVENTFD", 4.70 "KVM_SIGNAL_MSI", 4.71 "KVM_CREATE_PIT2",
  *          4.75 "KVM_IRQFD".
- * Threads: new and reset on the control thread, the rest on any.
+ * Threads: reset on the control thread, the rest on any.
  */
 #include "drivers/kvm/kvm_engine.h"
 
@@ -63,9 +63,11 @@ static int chips_get(vsr_engine_vm *vm, kvm_chips *out)
     return kvm_ioctl(vm->fd, KVM_GET_PIT2, &out->pit);
 }
 
-bool kvm_chips_new(vsr_engine_vm *vm, GError **error)
+/* Lock held. */
+static bool chips_new(vsr_engine_vm *vm, GError **error)
 {
     struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+    g_autofree kvm_chips *power_on = g_new0(kvm_chips, 1);
     int rc = kvm_ioctl(vm->fd, KVM_CREATE_IRQCHIP, NULL);
 
     if (rc < 0)
@@ -76,18 +78,32 @@ bool kvm_chips_new(vsr_engine_vm *vm, GError **error)
     rc = kvm_ioctl(vm->fd, KVM_CREATE_PIT2, &pit);
     if (rc < 0)
         return vsr_fail_errno(error, rc, "KVM_CREATE_PIT2");
-    vm->power_on = g_new0(kvm_chips, 1);
-    rc = chips_get(vm, vm->power_on);
+    rc = chips_get(vm, power_on);
     if (rc < 0)
         return vsr_fail_errno(error, rc, "The interrupt chips' state");
+    vm->power_on = g_steal_pointer(&power_on);
     return true;
+}
+
+bool kvm_chips_need(vsr_engine_vm *vm, GError **error)
+{
+    bool ok;
+
+    g_mutex_lock(&vm->lock);
+    ok = vm->power_on != NULL || chips_new(vm, error);
+    g_mutex_unlock(&vm->lock);
+    return ok;
 }
 
 int kvm_chips_reset(vsr_engine_vm *vm)
 {
-    kvm_chips state = *vm->power_on;
-    int rc = kvm_ioctl(vm->fd, KVM_SET_PIT2, &state.pit);
+    kvm_chips state;
+    int rc;
 
+    if (vm->power_on == NULL)
+        return 0; /* no vCPU, no chips */
+    state = *vm->power_on;
+    rc = kvm_ioctl(vm->fd, KVM_SET_PIT2, &state.pit);
     for (uint32_t i = 0; i < KVM_CHIPS && rc >= 0; i++)
         rc = kvm_ioctl(vm->fd, KVM_SET_IRQCHIP, &state.chip[i]);
     return MIN(rc, 0);

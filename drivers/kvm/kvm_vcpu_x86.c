@@ -148,6 +148,8 @@ static bool vcpu_init(vsr_engine_vcpu *vcpu, const vsr_vcpu_config *config,
     vsr_engine_vm *vm = vcpu->vm;
     int err = 0, rc;
 
+    if (!kvm_chips_need(vm, error))
+        return false;
     vcpu->fd = vcpu_open(vcpu);
     if (vcpu->fd < 0)
         return vsr_fail_errno(error, vcpu->fd, "KVM_CREATE_VCPU");

@@ -126,6 +126,9 @@ static bool machine_build(vsr_machine *machine, GError **error)
     vsr_bus_set_engine(machine->bus, engine, machine->vm);
     machine->irqs = vsr_irqs_new(engine, machine->vm, &machine->caps);
     machine->mem = vsr_mem_new(engine, machine->vm, machine->caps.max_slots);
+    if (machine->config.add_ram != NULL &&
+        !machine->config.add_ram(machine, machine->opaque, error))
+        return false;
     if (engine->vcpu_run == NULL)
         return true;
     machine->vcpus = vsr_vcpus_new(machine, error);

@@ -46,6 +46,10 @@ typedef struct {
                                topology-dependent rows per vCPU */
     bool triple_fault_resets;    /* else it is a crash */
     vsr_vm_config vm;            /* for the engine; vm.vcpus is filled in */
+    /* NULL, or adds the RAM that is there from the start: before the first
+     * vCPU, where it costs KVM least. Called once, with machine->mem and the
+     * configuration in place, and no bus device. */
+    bool (*add_ram)(struct vsr_machine *machine, void *opaque, GError **error);
 } vsr_machine_config;
 
 /* Puts kernel or firmware into RAM and the boot processor's registers into

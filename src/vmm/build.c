@@ -12,32 +12,6 @@
 #include "base/error.h"
 #include "base/util.h"
 
-static bool make_machine(vsr_vmm *vmm, const vsr_engine_caps *caps,
-                         GError **error)
-{
-    const vsr_domain_conf *conf = vmm->conf;
-    g_autofree vsr_cpuid *cpuid = NULL;
-    vsr_machine_config config = {
-        .engine = vmm->engine,
-        .caps = caps,
-        .vcpus = conf->vcpus,
-        .max_vcpus = conf->vcpus_max,
-        .triple_fault_resets = false,
-        .vm.disable_exits = conf->tuning.disable_exits,
-        .vm.has_halt_poll = conf->tuning.has_halt_poll,
-        .vm.halt_poll_ns = conf->tuning.halt_poll_ns,
-    };
-
-    if (vmm->engine->cpuid_supported) {
-        cpuid = vmm_make_cpuid(vmm, caps, error);
-        if (!cpuid)
-            return vsr_fail_prefix(error, "CPU");
-    }
-    config.cpuid = cpuid;
-    vmm->machine = vsr_machine_new(&config, &vmm_machine_events, vmm, error);
-    return vmm->machine || vsr_fail_prefix(error, "Machine");
-}
-
 /* Can the guest learn the time of day without an RTC? */
 static bool has_kvmclock(const vsr_cpuid *rows)
 {
@@ -58,31 +32,30 @@ static bool has_kvmclock(const vsr_cpuid *rows)
 /* A kernel that starts directly takes UTC from the paravirtual clock. Reading
  * an RTC beside it would cost it 130 exits, on the board that is there for a
  * quick start. */
-static bool wants_rtc(const vsr_vmm *vmm)
+static bool wants_rtc(const vsr_vmm *vmm, const vsr_cpuid *cpuid)
 {
     const vsr_domain_conf *conf = vmm->conf;
 
     return conf->os.machine != VSR_MACHINE_MICRO || conf->os.loader ||
            conf->features.test_devices || conf->clock.kind != VSR_CLOCK_UTC ||
-           !has_kvmclock(vmm->machine->config.cpuid);
+           !has_kvmclock(cpuid);
 }
 
-static bool make_board(vsr_vmm *vmm, GError **error)
+static bool make_board(vsr_vmm *vmm, const vsr_cpuid *cpuid, GError **error)
 {
     const vsr_domain_conf *conf = vmm->conf;
-    const vsr_mem_options options = vmm_memory_options(vmm);
     uint64_t ram = vsr_round_up(vmm_ram_kib(conf) * VSR_KIB, 4 * VSR_KIB);
 
     if (!vsr_board_init(&vmm->board,
                         conf->os.machine == VSR_MACHINE_MICRO ? VSR_BOARD_MICRO
                                                               : VSR_BOARD_PCI,
                         ram, conf->vcpus, conf->vcpus_max, error))
-        return vsr_fail_prefix(error, "Board");
+        return false;
     vmm->board.device_memory = vmm_device_memory(conf);
-    vmm->board.has_rtc = wants_rtc(vmm);
+    vmm->board.has_rtc = wants_rtc(vmm, cpuid);
     /* Linux learns from it how fast the TSC is; reduced hardware has no other
      * clock to tell. */
-    if (!has_kvmclock(vmm->machine->config.cpuid))
+    if (!has_kvmclock(cpuid))
         vmm->board.reduced_acpi = false;
     vmm->board.n_serials = 0;
     for (guint i = 0; i < conf->serials->len; i++) {
@@ -90,8 +63,44 @@ static bool make_board(vsr_vmm *vmm, GError **error)
 
         vmm->board.n_serials = MAX(vmm->board.n_serials, port + 1);
     }
-    return vsr_board_add_ram(&vmm->board, vmm->machine, &options, error) ||
-           vsr_fail_prefix(error, "RAM");
+    return true;
+}
+
+static bool add_ram(vsr_machine *machine, void *opaque, GError **error)
+{
+    const vsr_vmm *vmm = opaque;
+    const vsr_mem_options options = vmm_memory_options(vmm);
+
+    return vsr_board_add_ram(&vmm->board, machine, &options, error);
+}
+
+static bool make_machine(vsr_vmm *vmm, const vsr_engine_caps *caps,
+                         GError **error)
+{
+    const vsr_domain_conf *conf = vmm->conf;
+    g_autofree vsr_cpuid *cpuid = NULL;
+    vsr_machine_config config = {
+        .engine = vmm->engine,
+        .caps = caps,
+        .vcpus = conf->vcpus,
+        .max_vcpus = conf->vcpus_max,
+        .triple_fault_resets = false,
+        .vm.disable_exits = conf->tuning.disable_exits,
+        .vm.has_halt_poll = conf->tuning.has_halt_poll,
+        .vm.halt_poll_ns = conf->tuning.halt_poll_ns,
+        .add_ram = add_ram,
+    };
+
+    if (vmm->engine->cpuid_supported) {
+        cpuid = vmm_make_cpuid(vmm, caps, error);
+        if (!cpuid)
+            return vsr_fail_prefix(error, "CPU");
+    }
+    if (!make_board(vmm, cpuid, error))
+        return vsr_fail_prefix(error, "Board");
+    config.cpuid = cpuid;
+    vmm->machine = vsr_machine_new(&config, &vmm_machine_events, vmm, error);
+    return vmm->machine || vsr_fail_prefix(error, "Machine");
 }
 
 static bool make_serials(vsr_vmm *vmm, GError **error)
@@ -147,8 +156,8 @@ bool vmm_build(vsr_vmm *vmm, GError **error)
         return false;
     if (!vsr_boot_probe(&source, &kind, error))
         return vsr_fail_prefix(error, "Boot");
-    if (!make_machine(vmm, &caps, error) || !make_board(vmm, error) ||
-        !vmm_reserve_plugged(vmm, error) || !make_serials(vmm, error))
+    if (!make_machine(vmm, &caps, error) || !vmm_reserve_plugged(vmm, error) ||
+        !make_serials(vmm, error))
         return false;
     if (!vmm_add_chips(vmm, error) || !vmm_add_devices(vmm, error) ||
         !vmm_add_plugged(vmm, error))
