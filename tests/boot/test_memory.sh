@@ -112,7 +112,10 @@ until_true "the guest's word after a reset" told -gt 200
 until_true "the memory device after a reset" is memory.virtiomem0.current $((64 << 10))
 until_true "the balloon after a reset" is balloon.current $(((256 + 64) << 10))
 
-# The device goes, and another comes.
+# The device goes, and another comes. A balloon that has pages of the device would
+# have each of them moved, which takes the guest minutes.
+vctl setmem mem 384M --live >/dev/null || fail "setmem"
+until_true "the empty balloon" is balloon.current $(((384 + 64) << 10))
 request 256 0
 until_true "the memory device to go" is memory.virtiomem0.current 0
 vctl detach-device mem "$work/device.xml" --live >/dev/null || fail "detach-device"
