@@ -124,8 +124,12 @@ static void policies_change_while_it_runs(void **state)
 
 /* --- ends ------------------------------------------------------------------------------------ */
 
+/* Once the device waits for what is in flight: before that it tells what a
+ * throttle keeps to end. */
 static void *let_go(void *opaque)
 {
+    while (fake_block_get(opaque).cancelled == 0)
+        g_usleep(100);
     g_usleep(20000);
     fake_block_hold(opaque, false);
     return NULL;
@@ -251,6 +255,35 @@ static void the_device_goes_with_requests_in_flight(void **state)
     g_thread_join(thread);
 }
 
+/* What is in flight on it ends first; what another queue wants does not. */
+static void a_queue_that_is_taken_back_is_waited_for(void **state)
+{
+    disk *k = open_disk(DRIVER_MMIO, (vsr_virtio_blk_params){ .n_queues = 2 },
+                        false, UINT64_MAX);
+    driver *d = k->d;
+    vsr_virtio_blk_stats stats;
+    GThread *thread;
+
+    memset(fake_block_bytes(k->block), 0x99, 512);
+    fake_block_hold(k->block, true);
+    start(k, 1, T_IN, 0, 512);
+    driver_settle(d);
+    assert_int_equal(fake_block_get(k->block).waiting, 1);
+    thread = g_thread_new("let-go", let_go, k->block);
+    driver_disable(d, 1);
+    assert_false(driver_enabled(d, 1));
+    assert_int_equal(fake_block_get(k->block).waiting, 0);
+    g_thread_join(thread);
+    vsr_virtio_blk_get_stats(&d->device->device, &stats);
+    assert_int_equal(stats.in_flight, 0);
+    assert_int_equal(stats.kept, 0);
+    driver_settle(d);
+    assert_int_equal(status_of(k), S_NONE);
+    assert_false(driver_take(d, 1, NULL, NULL));
+    assert_int_equal(request(k, T_IN, 0, 512, NULL), S_OK);
+    close_disk(k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +296,7 @@ int main(void)
         cmocka_unit_test(a_pause_waits_and_holds_back),
         cmocka_unit_test(a_throttle_is_not_waited_for),
         cmocka_unit_test(the_device_goes_with_requests_in_flight),
+        cmocka_unit_test(a_queue_that_is_taken_back_is_waited_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

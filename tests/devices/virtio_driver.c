@@ -325,6 +325,12 @@ void driver_enable(driver *d, uint32_t queue)
     set(d, reg(d, 28, 0x44), d->transport == DRIVER_PCI ? 2 : 4, 1);
 }
 
+void driver_disable(driver *d, uint32_t queue)
+{
+    select_queue(d, queue);
+    set(d, reg(d, 28, 0x44), d->transport == DRIVER_PCI ? 2 : 4, 0);
+}
+
 bool driver_enabled(driver *d, uint32_t queue)
 {
     select_queue(d, queue);

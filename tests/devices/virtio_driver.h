@@ -102,6 +102,7 @@ void driver_place(driver *d, uint32_t queue, uint16_t size);
 /* Only the registers: what is in d->queue[queue]. */
 void driver_write_queue(driver *d, uint32_t queue);
 void driver_enable(driver *d, uint32_t queue);
+void driver_disable(driver *d, uint32_t queue); /* MMIO knows that */
 bool driver_enabled(driver *d, uint32_t queue);
 uint64_t driver_config(driver *d, uint32_t offset, uint32_t size);
 void driver_set_config(driver *d, uint32_t offset, uint32_t size,

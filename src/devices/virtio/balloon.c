@@ -300,10 +300,21 @@ static void stop(vsr_virtio *v)
     memset(v->config + CONFIG_POISON, 0, sizeof(uint32_t));
 }
 
+static void stop_queue(vsr_virtio *v, uint32_t index)
+{
+    virtio_balloon *b = to_balloon(&v->device);
+
+    if (index == QUEUE_INFLATE)
+        b->inflating = false;
+    else if (index == QUEUE_STATS)
+        b->has_stats = false;
+}
+
 static const vsr_virtio_ops balloon_ops = {
     .id = VSR_VIRTIO_ID_BALLOON,
     .class_code = 0x00ff00, /* none that PCI knows */
     .stop = stop,
+    .stop_queue = stop_queue,
     .kicked = kicked,
 };
 

@@ -136,10 +136,34 @@ static void vblk_stop(vsr_virtio *v)
     virtio_blk *blk = vblk_of(v);
 
     vblk_drain(blk);
-    vblk_forget_kept(blk);
+    vblk_forget_kept(blk, -1);
     blk->to_signal = 0;
     blk->halted = false;
     put(blk, CONFIG_WRITEBACK, blk->initial_writeback, 1);
+}
+
+/* Nothing at the block, and nothing new comes to it. Lock held. */
+static void hold(virtio_blk *blk)
+{
+    blk->holds++;
+    vblk_drain(blk);
+}
+
+static void go_on(virtio_blk *blk)
+{
+    if (--blk->holds > 0)
+        return;
+    for (uint32_t i = 0; i < blk->base.n_queues; i++)
+        vsr_virtio_kick(&blk->base, i);
+}
+
+static void vblk_stop_queue(vsr_virtio *v, uint32_t index)
+{
+    virtio_blk *blk = vblk_of(v);
+
+    hold(blk);
+    vblk_forget_kept(blk, (int)index);
+    go_on(blk);
 }
 
 static const vsr_virtio_ops vblk_ops = {
@@ -147,34 +171,21 @@ static const vsr_virtio_ops vblk_ops = {
     .class_code = 0x010000, /* SCSI storage, as drivers know it */
     .start = vblk_start,
     .stop = vblk_stop,
+    .stop_queue = vblk_stop_queue,
     .kicked = vblk_serve,
     .config_written = vblk_config_written,
 };
 
 /* --- control ---------------------------------------------------------------------- */
 
-/* Nothing at the block, and nothing new comes to it. */
-static void hold(virtio_blk *blk)
-{
-    g_mutex_lock(&blk->base.device.lock);
-    blk->resizing = true;
-    vblk_drain(blk);
-    g_mutex_unlock(&blk->base.device.lock);
-}
-
-static void go_on(virtio_blk *blk)
-{
-    blk->resizing = false;
-    for (uint32_t i = 0; i < blk->base.n_queues; i++)
-        vsr_virtio_kick(&blk->base, i);
-}
-
 bool vsr_virtio_blk_resize(vsr_device *device, uint64_t bytes, GError **error)
 {
     virtio_blk *blk = vblk_of(device);
     bool ok;
 
+    g_mutex_lock(&device->lock);
     hold(blk);
+    g_mutex_unlock(&device->lock);
     ok = vsr_block_resize(blk->block, bytes, error);
     g_mutex_lock(&device->lock);
     if (ok) {

@@ -71,7 +71,7 @@ struct virtio_blk {
     vblk_request *submit, **submit_end; /* for the block, in order */
     uint32_t n_kept;
     bool halted;    /* by STOP: until unquiesce */
-    bool resizing;  /* submit nothing */
+    uint32_t holds; /* that many want nothing to be submitted */
     bool writeback; /* as negotiated, or as the driver has set it */
     uint64_t refused;
     uint64_t to_signal; /* queues, a bit each, whose driver is to be told when
@@ -88,8 +88,8 @@ static inline virtio_blk *vblk_of(void *base)
 void vblk_serve(vsr_virtio *v, uint32_t index);
 /* Nothing at the block when it returns; the lock is dropped meanwhile. */
 void vblk_drain(virtio_blk *blk);
-/* Those kept are forgotten: a reset. */
-void vblk_forget_kept(virtio_blk *blk);
+/* Those kept are forgotten: a reset, of one queue (-1: all). */
+void vblk_forget_kept(virtio_blk *blk, int queue);
 void vblk_free_requests(virtio_blk *blk);
 
 #endif

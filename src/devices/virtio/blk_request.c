@@ -70,16 +70,32 @@ void vblk_free_requests(virtio_blk *blk)
     }
 }
 
-void vblk_forget_kept(virtio_blk *blk)
+static void keep(vblk_request *r)
 {
-    while (blk->kept != NULL) {
-        vblk_request *r = blk->kept;
+    virtio_blk *blk = r->blk;
 
-        blk->kept = r->next;
-        give_back(blk, r);
-    }
+    r->next = NULL;
+    *blk->kept_end = r;
+    blk->kept_end = &r->next;
+    blk->n_kept++;
+}
+
+void vblk_forget_kept(virtio_blk *blk, int queue)
+{
+    vblk_request *r = blk->kept;
+
+    blk->kept = NULL;
     blk->kept_end = &blk->kept;
     blk->n_kept = 0;
+    while (r != NULL) {
+        vblk_request *next = r->next;
+
+        if (queue < 0 || r->queue == (uint32_t)queue)
+            give_back(blk, r);
+        else
+            keep(r);
+        r = next;
+    }
 }
 
 /* A throttle may keep a request for minutes. */
@@ -176,20 +192,10 @@ static vsr_virtio_blk_policy policy_for(const vblk_request *r, int rc)
                                           : VSR_VIRTIO_BLK_REPORT;
 }
 
-static void keep(vblk_request *r)
-{
-    virtio_blk *blk = r->blk;
-
-    r->next = NULL;
-    *blk->kept_end = r;
-    blk->kept_end = &r->next;
-    blk->n_kept++;
-}
-
 /* Nothing new is to be submitted. */
 static bool is_held(const virtio_blk *blk)
 {
-    return blk->halted || blk->resizing || blk->base.quiesced;
+    return blk->halted || blk->holds > 0 || blk->base.quiesced;
 }
 
 /* To the block as soon as the lock is dropped. */
@@ -254,7 +260,7 @@ static bool failed(vblk_request *r, int rc, vsr_virtio_blk_policy *action)
     }
     *action = policy_for(r, rc);
     /* A reset waits: nobody is left to be asked. */
-    if (r->blk->base.stopping)
+    if (vsr_virtio_ring(&r->blk->base, r->queue) == NULL)
         *action = VSR_VIRTIO_BLK_REPORT;
     if (*action == VSR_VIRTIO_BLK_STOP) {
         keep(r);

@@ -388,6 +388,15 @@ static void stop(vsr_virtio *v)
     }
 }
 
+static void stop_queue(vsr_virtio *v, uint32_t index)
+{
+    virtio_console *c = to_console(&v->device);
+
+    for (uint32_t i = 0; i < c->max_ports; i++)
+        if (tx_queue(c->port[i]) == index)
+            c->port[i]->tx_held = false;
+}
+
 static void kicked(vsr_virtio *v, uint32_t index)
 {
     virtio_console *c = to_console(&v->device);
@@ -423,6 +432,7 @@ static const vsr_virtio_ops console_ops = {
     .class_code = 0x078000,
     .start = start,
     .stop = stop,
+    .stop_queue = stop_queue,
     .kicked = kicked,
     .config_written = config_written,
 };

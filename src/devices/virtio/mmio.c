@@ -125,11 +125,9 @@ static void queue_write(vsr_virtio *v, vsr_virtio_queue *q, uint64_t offset,
                         uint32_t value)
 {
     if (q->enabled) {
-        /* Away without a reset of the device: not while it runs. */
-        if (offset == QUEUE_READY && value == 0 && !v->started) {
-            vsr_virtq_close(&q->ring);
-            q->enabled = false;
-        }
+        /* 4.2.2.2: the driver stops using it, and reads it back to be sure. */
+        if (offset == QUEUE_READY && value == 0)
+            vsr_virtio_disable_queue(v, q);
         return;
     }
     switch (offset) {

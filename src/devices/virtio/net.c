@@ -164,6 +164,14 @@ static void net_stop(vsr_virtio *v)
     net_update_config(n);
 }
 
+static void net_stop_queue(vsr_virtio *v, uint32_t index)
+{
+    virtio_net *n = net_of(v);
+
+    if (index % 2 == 0 && index / 2 < n->pairs)
+        net_rx_forget(n, index / 2);
+}
+
 static void net_kicked(vsr_virtio *v, uint32_t index)
 {
     virtio_net *n = net_of(v);
@@ -187,6 +195,7 @@ static const vsr_virtio_ops net_ops = {
     .class_code = 0x020000, /* Ethernet controller */
     .start = net_start,
     .stop = net_stop,
+    .stop_queue = net_stop_queue,
     .kicked = net_kicked,
 };
 

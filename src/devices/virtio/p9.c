@@ -141,14 +141,22 @@ static void kicked(vsr_virtio *v, uint32_t index)
 }
 
 /* What runs is waited for; its answer goes nowhere. */
-static void stop(vsr_virtio *v)
+static void stop_queue(vsr_virtio *v, uint32_t index)
 {
     virtio_9p *p9 = to_9p(&v->device);
 
     drop_jobs(p9);
     g_mutex_unlock(&v->device.lock);
     wait_idle(p9);
-    vsr_fs9p_reset(p9->fs);
+    g_mutex_lock(&v->device.lock);
+}
+
+static void stop(vsr_virtio *v)
+{
+    stop_queue(v, 0);
+    /* I/O: not with the lock. */
+    g_mutex_unlock(&v->device.lock);
+    vsr_fs9p_reset(to_9p(&v->device)->fs);
     g_mutex_lock(&v->device.lock);
 }
 
@@ -156,6 +164,7 @@ static const vsr_virtio_ops p9_ops = {
     .id = VSR_VIRTIO_ID_9P,
     .class_code = 0x018000, /* storage, of no other kind */
     .stop = stop,
+    .stop_queue = stop_queue,
     .kicked = kicked,
 };
 

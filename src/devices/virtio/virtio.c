@@ -43,7 +43,8 @@ static void forget_queue(vsr_virtio_queue *q)
 vsr_virtq *vsr_virtio_ring(vsr_virtio *v, uint32_t index)
 {
     if (!v->started || v->stopping || index >= v->n_queues ||
-        !v->queue[index].ring.ready || v->queue[index].ring.broken != NULL)
+        v->queue[index].stopping || !v->queue[index].ring.ready ||
+        v->queue[index].ring.broken != NULL)
         return NULL;
     return &v->queue[index].ring;
 }
@@ -116,6 +117,19 @@ void vsr_virtio_enable_queue(vsr_virtio *v, vsr_virtio_queue *q)
         return;
     }
     q->enabled = true;
+}
+
+void vsr_virtio_disable_queue(vsr_virtio *v, vsr_virtio_queue *q)
+{
+    if (!q->enabled || q->stopping || v->stopping)
+        return;
+    if (v->started && v->ops->stop_queue != NULL) {
+        q->stopping = true;
+        v->ops->stop_queue(v, q->index);
+        q->stopping = false;
+    }
+    vsr_virtq_close(&q->ring);
+    q->enabled = false;
 }
 
 /* --- features, status -------------------------------------------------------- */

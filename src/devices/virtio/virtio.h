@@ -69,6 +69,11 @@ typedef struct {
      * touches queues or buffers any more. The lock is held, and may be dropped
      * to wait. O. */
     void (*stop)(vsr_virtio *v);
+    /* The driver takes queue `index` back while the device runs: on return
+     * nothing of ours touches the queue or buffers of it any more; its ring
+     * cannot be used already. The lock is held, and may be dropped to wait. O:
+     * nothing is kept of a queue when kicked() returns. */
+    void (*stop_queue)(vsr_virtio *v, uint32_t index);
     /* The driver kicked queue `index`, or may have. Lock held. A guest may add
      * chains as fast as they are taken: the device stops after about as many as
      * the queue has room for, and kicks itself. It may drop the lock. */
@@ -93,6 +98,7 @@ typedef struct {
     uint16_t size_max;
     vsr_virtq_layout layout; /* as the driver wrote it */
     bool enabled;
+    bool stopping; /* stop_queue() waits with the lock dropped */
     uint16_t vector; /* MSI-X; PCI only */
     vsr_virtq ring;
     int kick_fd; /* an eventfd, owned */
@@ -190,6 +196,9 @@ void vsr_virtio_accept(vsr_virtio *v, uint32_t select, uint32_t bits);
 void vsr_virtio_set_dma(vsr_virtio *v, bool on);
 /* The queue is where its layout says. */
 void vsr_virtio_enable_queue(vsr_virtio *v, vsr_virtio_queue *q);
+/* … or nowhere: the driver takes it back. Once the device runs only a reset
+ * brings it back. Waits for what is in flight, the lock dropped. */
+void vsr_virtio_disable_queue(vsr_virtio *v, vsr_virtio_queue *q);
 uint64_t vsr_virtio_config_read(vsr_virtio *v, uint64_t offset, uint32_t size);
 void vsr_virtio_config_write(vsr_virtio *v, uint64_t offset, uint32_t size,
                              uint64_t value);
