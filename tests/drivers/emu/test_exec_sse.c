@@ -3,73 +3,21 @@
  * test_exec_sse.c: what the comparison with the host (test_host_sse.c) cannot
  * see: gates, MXCSR's life, FXSAVE and XSAVE areas, the flags of a trap.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "drivers/emu/guest_x86_arch.h"
-#include "drivers/emu/guest_x86_decode.h"
 #include "drivers/emu/guest_x86_flags.h"
-#include "drivers/emu/guest_x86_fpstate.h"
-#include "tests/drivers/emu/emu_stand_in.h"
-
-enum { BASE = 0x10000, LEN = 0x4000 };
-
-typedef struct {
-    stand_in *s;
-    emu_cpu *cpu;
-    uint8_t *memory;
-} fixture;
+#include "tests/drivers/emu/exec_fixture.h"
 
 static int setup(void **state)
 {
-    fixture *f = g_new0(fixture, 1);
+    fixture *f =
+        fixture_new(EMU_CR4_OSFXSR | EMU_CR4_OSXMMEXCPT | EMU_CR4_OSXSAVE);
 
-    f->memory = g_malloc0(LEN);
-    f->s = stand_in_new(BASE, f->memory, LEN);
-    f->cpu = f->s->cpu;
-    f->cpu->cr0 = EMU_CR0_PE | EMU_CR0_NE;
-    f->cpu->cr4 = EMU_CR4_OSFXSR | EMU_CR4_OSXMMEXCPT | EMU_CR4_OSXSAVE;
     f->cpu->xcr0 = EMU_XSTATE_ALL;
-    f->cpu->regs[VSR_X86_RBX] = BASE;
-    emu_fp_reset(f->cpu);
-    emu_x87_init(f->cpu);
     *state = f;
     return 0;
 }
 
-static int teardown(void **state)
-{
-    fixture *f = *state;
-
-    stand_in_free(f->s);
-    g_free(f->memory);
-    g_free(f);
-    return 0;
-}
-
-/* The vector, or STAND_IN_NO_FAULT. */
-static int run_bytes(fixture *f, const char *bytes, unsigned len)
-{
-    emu_exec_fn *exec;
-    emu_insn insn;
-
-    assert_int_equal(
-        emu_decode(&insn, (const uint8_t *)bytes, len, f->cpu->mode, 0, 0),
-        EMU_DECODE_OK);
-    assert_int_equal(insn.len, len);
-    exec = emu_exec_find_sse(&insn);
-    assert_non_null(exec);
-    emu_fp_enter(f->cpu);
-    stand_in_run(f->s, &insn, exec);
-    emu_fp_leave(f->cpu);
-    return f->s->vector;
-}
-#define RUN(f, bytes) run_bytes(f, bytes, sizeof(bytes) - 1)
+#define RUN(f, bytes) \
+    fixture_run(f, emu_exec_find_sse, bytes, sizeof(bytes) - 1)
 
 #define ADDPS      "\x0f\x58\xc1"     /* xmm0, xmm1 */
 #define ADDPS_RBX  "\x0f\x58\x03"     /* xmm0, [rbx] */

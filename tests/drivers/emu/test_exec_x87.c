@@ -3,73 +3,17 @@
  * test_exec_x87.c: what the comparison with the host (test_host_x87.c) cannot
  * see: gates, waiting #MF, memory faults, environments, pointers.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "drivers/emu/guest_x86_arch.h"
-#include "drivers/emu/guest_x86_decode.h"
-#include "drivers/emu/guest_x86_fpstate.h"
-#include "tests/drivers/emu/emu_stand_in.h"
-
-enum { BASE = 0x10000, LEN = 0x4000, RIP = 0x401000 };
-
-typedef struct {
-    stand_in *s;
-    emu_cpu *cpu;
-    uint8_t *memory;
-} fixture;
+#include "tests/drivers/emu/exec_fixture.h"
 
 static int setup(void **state)
 {
-    fixture *f = g_new0(fixture, 1);
-
-    f->memory = g_malloc0(LEN);
-    f->s = stand_in_new(BASE, f->memory, LEN);
-    f->cpu = f->s->cpu;
-    f->cpu->cr0 = EMU_CR0_PE | EMU_CR0_NE;
-    f->cpu->cr4 = EMU_CR4_OSFXSR;
-    f->cpu->regs[VSR_X86_RBX] = BASE;
-    f->cpu->regs[EMU_REG_RIP] = RIP;
-    emu_fp_reset(f->cpu);
-    emu_x87_init(f->cpu);
-    *state = f;
+    *state = fixture_new(EMU_CR4_OSFXSR);
     return 0;
 }
 
-static int teardown(void **state)
-{
-    fixture *f = *state;
-
-    stand_in_free(f->s);
-    g_free(f->memory);
-    g_free(f);
-    return 0;
-}
-
-/* The vector, or STAND_IN_NO_FAULT. */
-static int run_bytes(fixture *f, const char *bytes, unsigned len)
-{
-    emu_exec_fn *exec;
-    emu_insn insn;
-
-    assert_int_equal(
-        emu_decode(&insn, (const uint8_t *)bytes, len, f->cpu->mode, 0, 0),
-        EMU_DECODE_OK);
-    assert_int_equal(insn.len, len);
-    exec = emu_exec_find_x87(&insn);
-    assert_non_null(exec);
-    emu_fp_enter(f->cpu);
-    stand_in_run(f->s, &insn, exec);
-    emu_fp_leave(f->cpu);
-    return f->s->vector;
-}
-#define RUN(f, bytes) run_bytes(f, bytes, sizeof(bytes) - 1)
-#define OK(f, bytes)  assert_int_equal(RUN(f, bytes), STAND_IN_NO_FAULT)
+#define RUN(f, bytes) \
+    fixture_run(f, emu_exec_find_x87, bytes, sizeof(bytes) - 1)
+#define OK(f, bytes) assert_int_equal(RUN(f, bytes), STAND_IN_NO_FAULT)
 
 #define FLD1     "\xd9\xe8"
 #define FLDZ     "\xd9\xee"
@@ -236,7 +180,8 @@ static void a_store_that_faults_changes_nothing(void **state)
     f->s->readonly_from = 0;
     f->s->readonly_to = 4096;
     for (unsigned i = 0; i < G_N_ELEMENTS(stores); i++) {
-        assert_int_equal(run_bytes(f, stores[i], 2), EMU_PAGE_FAULT);
+        assert_int_equal(fixture_run(f, emu_exec_find_x87, stores[i], 2),
+                         EMU_PAGE_FAULT);
         assert_int_equal(f->cpu->x87.top, 7);
         assert_int_equal(emu_x87_sw(f->cpu) & 0x3f, 0);
     }
