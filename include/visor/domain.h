@@ -237,8 +237,15 @@ VISOR_API VISOR_CHECK int visor_domain_get_metadata(visor_domain *dom, int kind,
                                                     const char *uri, char **out,
                                                     visor_error **err);
 
-/** Numbers about a running domain; *out is one allocation, freed with
- * visor_free(). Returns how many, or a negative error code. Since: 0.1 */
+/**
+ * Numbers about a running domain, by libvirt's names where it has one: "cpu.time",
+ * "vcpu.N.…", "balloon.…"; of each disk "block.TARGET.": rd.reqs, rd.bytes,
+ * rd.times, the same of wr, fl.reqs, fl.times, errors, capacity, allocation; of
+ * each interface "net.MAC.": rx.bytes, rx.pkts, rx.drop, the same of tx (from the
+ * guest). Times are ns; memory is KiB, the rest bytes. *out is one allocation,
+ * freed with visor_free(). Returns how many, or a negative error code.
+ * Since: 0.1
+ */
 VISOR_API VISOR_CHECK int visor_domain_get_stats(visor_domain *dom,
                                                  visor_stat **out,
                                                  visor_error **err);
@@ -313,10 +320,12 @@ VISOR_API VISOR_CHECK int visor_domain_set_memory(visor_domain *dom,
                                                   visor_error **err);
 /**
  * The disk of a running domain with that target ("vda") has `bytes` bytes, and
- * the guest hears of it. Smaller loses what was at the end. A multiple of 512.
- * flags: none. Returns: 0, VISOR_ERR_NOT_FOUND, VISOR_ERR_CONFIG, VISOR_ERR_STATE,
- * VISOR_ERR_RESOURCE (no room on the host), VISOR_ERR_NO_SUPPORT (read-only,
- * shared, a block device or NBD). Since: 0.1
+ * the guest hears of it. Smaller loses what was at the end. A multiple of 512, of
+ * a block device what that has at the most. flags: none. On failure nothing has
+ * changed. Returns: 0, VISOR_ERR_NOT_FOUND, VISOR_ERR_CONFIG (no such size can
+ * be), VISOR_ERR_STATE, VISOR_ERR_RESOURCE (no room on the host),
+ * VISOR_ERR_NO_SUPPORT (read-only, shared, NBD, a smaller qcow2, an overlay
+ * smaller than what it is based on). Since: 0.1
  */
 VISOR_API VISOR_CHECK int visor_domain_resize_disk(visor_domain *dom,
                                                    const char *target,

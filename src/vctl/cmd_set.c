@@ -102,7 +102,9 @@ const vctl_command vctl_set_commands[] = {
     { "blockresize", GROUP, "DOMAIN TARGET SIZE",
       "change the size of a running domain's disk",
       "SIZE is in KiB, or has a unit: 512M, 2G. The guest sees it at once; "
-      "its partitions and file systems are its own affair.",
+      "its partitions and file systems are its own affair. A raw file may "
+      "shrink, too, and loses what was at its end; a qcow2 image grows only; a "
+      "block device must be that large already.",
       NULL, 3, 3, cmd_blockresize },
     { .name = NULL },
 };
