@@ -26,9 +26,10 @@ busybox=$(command -v busybox-static || command -v busybox || true)
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 mkdir -p "$tmp"/{bin,sbin,dev,proc,sys,tmp,etc,root,modules}
-if [ -n "$root" ]; then
+if [ -n "$root" ]; then # looked through once: that takes its time in a lab
+    find "$root/lib/modules" -name '*.ko' >"$tmp/files"
     for module in button evdev; do
-        find "$root/lib/modules" -name "$module.ko" -exec cp {} "$tmp/modules/" \;
+        cp "$(grep -m 1 "/$module.ko$" "$tmp/files")" "$tmp/modules/"
     done
 fi
 
@@ -37,7 +38,7 @@ fi
 add_module() {
     local name=${1//-/_} file need
     grep -qx "$name" "$tmp/modules/load" && return
-    file=$(find "$root/lib/modules" -name "${name//_/[-_]}.ko" | head -n 1)
+    file=$(grep -m 1 "/${name//_/[-_]}.ko$" "$tmp/files" || true)
     [ -n "$file" ] || { echo "no module '$1' in $root" >&2; exit 1; }
     for need in $(tr '\0' '\n' <"$file" | sed -n 's/^depends=//p' | tr , ' '); do
         add_module "$need"
@@ -50,10 +51,16 @@ if [ -n "$modules" ]; then
     : >"$tmp/modules/load"
     for module in ${modules//,/ }; do add_module "$module"; done
 fi
+rm -f "$tmp/files"
+# Its links are to where it is here: one more leads to where it is there.
+"$busybox" --install -s "$tmp/bin"
+rm -f "$tmp/bin/busybox"
 cp "$busybox" "$tmp/bin/busybox"
-for applet in $("$busybox" --list); do
-    [ "$applet" = busybox ] || ln -s busybox "$tmp/bin/$applet"
-done
+real=$(readlink "$tmp/bin/sh")
+if [ "$real" != /bin/busybox ]; then
+    mkdir -p "$tmp/${real%/*}"
+    ln -s /bin/busybox "$tmp/$real"
+fi
 ln -s ../bin/busybox "$tmp/sbin/init"
 [ -z "$program" ] || cp "$program" "$tmp/bin/"
 cp "$init" "$tmp/init"
