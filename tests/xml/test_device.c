@@ -79,7 +79,7 @@ static void written_and_read_again_is_the_same(void **state)
         "<filesystem><source dir='/d'/><target dir='t'/><readonly/>"
         "</filesystem>",
         "<memory model='virtio-mem'><target><size unit='G'>64</size>"
-        "<requested unit='MiB'>16</requested></target></memory>",
+        "<requested unit='MiB'>128</requested></target></memory>",
         "<memory model='virtio-mem'><target><size unit='M'>64</size>"
         "<block unit='MiB'>4</block><current>0</current><node>0</node>"
         "</target><alias name='ua-m'/></memory>",
@@ -188,7 +188,7 @@ static const struct {
     { MEMORY("<size>4096</size><requested>1024</requested>"), CONFIG,
       "<requested> is 1024 KiB" },
     { MEMORY("<size unit='G'>64</size><block unit='M'>2</block>"), CONFIG,
-      "take 4096 KiB" },
+      "take 65536 KiB" },
     { MEMORY("<size unit='TiB'>17</size><block unit='GiB'>2</block>"), CONFIG,
       "<size>" },
     { MEMORY("<size unit='TiB'>99999999999999</size>"), CONFIG, "too large" },

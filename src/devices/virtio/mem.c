@@ -265,12 +265,11 @@ static bool mem_init(vsr_device *device, const void *params, GError **error)
     return true;
 }
 
+/* A machine that ends takes its memory with it, at once: an engine takes a
+ * while for each slot. */
 static void mem_fini(vsr_device *device)
 {
-    virtio_mem *m = to_mem(device);
-
-    vsr_virtio_fini(&m->base);
-    vsr_mem_remove_spare(ram_of(m), m->now.addr);
+    vsr_virtio_fini(&to_mem(device)->base);
 }
 
 /* The machine's: a driver's reset changes no block. */

@@ -21,7 +21,9 @@ typedef struct {
     const vsr_mem_options *memory;   /* borrowed */
 } vsr_virtio_mem_params;
 
-/* CONFIG: sizes that do not go together, an address that is taken; NO_SUPPORT:
+/* Whoever frees the device of a machine that goes on calls
+ * vsr_mem_remove_spare() with its address after that.
+ * CONFIG: sizes that do not go together, an address that is taken; NO_SUPPORT:
  * locked memory or huge pages; RESOURCE: the host has not that much. */
 extern const vsr_device_class vsr_virtio_mem_class;
 
