@@ -169,6 +169,7 @@ void vsr_block_cancel_waiting(vsr_block *b)
     vsr_block_request *r = NULL;
 
     g_mutex_lock(&b->lock);
+    b->counts.cancelled++;
     if (b->throttle) {
         r = b->first;
         b->first = NULL;

@@ -26,6 +26,7 @@ typedef struct {
     uint32_t seen[VSR_BLOCK_OPS];
     uint32_t fua, may_unmap; /* how many had it */
     uint32_t unplugged;      /* submitted outside of plug and unplug */
+    uint32_t cancelled;      /* how often what waits was told to end */
 } fake_block_counts;
 fake_block_counts fake_block_get(vsr_block *block);
 

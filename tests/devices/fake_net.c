@@ -215,7 +215,7 @@ void fake_net_put(vsr_net *net, uint32_t queue, const void *header,
 
 GBytes *fake_net_sent(vsr_net *net)
 {
-    return g_async_queue_timeout_pop(net->sent, 2 * G_TIME_SPAN_SECOND);
+    return g_async_queue_timeout_pop(net->sent, G_TIME_SPAN_MINUTE);
 }
 
 bool fake_net_sent_none(vsr_net *net)

@@ -94,7 +94,7 @@ class Guest:
 
 def connect(work, name):
     s = socket.socket(socket.AF_UNIX)
-    s.settimeout(30)
+    s.settimeout(60)
     s.connect(f"{work}/{name}")
     return s
 
@@ -134,9 +134,11 @@ def run(program, tool, work):
     guest = Guest(program, work, kernel, initrd)
 
     guest.wait("guest: console ready", seconds=90)
-    time.sleep(0.5)
-    if "hello on hvc0" not in open(f"{work}/hvc0").read():
-        guest.fail("nothing on hvc0")
+    end = time.monotonic() + 60
+    while "hello on hvc0" not in open(f"{work}/hvc0").read():
+        if time.monotonic() > end:
+            guest.fail("nothing on hvc0")
+        time.sleep(0.05)
     guest.tell("resize 132 43")
     # Kernels of Linux before 2025 take the two the other way round.
     guest.wait("guest: console (43 132|132 43)")

@@ -99,7 +99,7 @@ static void output_arrives_and_transmitter_is_always_ready(void **state)
         assert_int_equal(get(s, LSR), 0x60);
         put(s, DATA, (uint8_t)*c);
     }
-    vsr_chardev_flush(s->chardev, INT64_C(1000000000));
+    vsr_chardev_flush(s->chardev, INT64_C(60000000000));
     assert_string_equal(s->output->str, "hello\n");
 }
 
@@ -202,7 +202,7 @@ static void loopback_returns_bytes_and_modem_lines(void **state)
     assert_int_equal(get(s, DATA), 0x5a);
     put(s, MCR, 0x0b);
     assert_int_equal(get(s, MSR) & 0xf0, 0xb0);
-    vsr_chardev_flush(s->chardev, INT64_C(1000000000));
+    vsr_chardev_flush(s->chardev, INT64_C(60000000000));
     assert_int_equal(s->output->len, 0);
 }
 

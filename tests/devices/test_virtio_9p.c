@@ -175,7 +175,7 @@ static void a_request_that_is_none_needs_a_reset(void **state)
         driver_kick(f.d, 0);
         assert_true(driver_wait(f.d, 0, NULL, NULL));
         driver_settle(f.d);
-        for (int k = 0; k < 1000 && driver_status(f.d) == 15; k++)
+        for (int k = 0; k < 600000 && driver_status(f.d) == 15; k++)
             g_usleep(100);
         assert_true((driver_status(f.d) & VSR_VIRTIO_NEEDS_RESET) != 0);
         start(&f);

@@ -16,7 +16,7 @@ enum {
     RAM_FIRST = 1 << 20, /* below is the BIOS area */
     DEVFN = 5 << 3,
     BAR_STEP = 1 << 16,
-    WAIT_US = 2000000,
+    WAIT_US = 60000000,
 
     PCI_COMMON_STATUS = 20,
     MMIO_STATUS = 0x70,

@@ -11,7 +11,7 @@
 
 #include "base/util.h"
 
-enum { WAIT_US = 2000000 };
+enum { WAIT_US = 60000000 };
 
 typedef struct {
     uint64_t addr;

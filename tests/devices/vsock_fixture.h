@@ -79,12 +79,14 @@ static inline int listen_at(const fixture *f, const char *name)
     return fd;
 }
 
-static inline fixture *fixture_new(driver_transport transport)
+/* `answer_ms`: for how long who does not answer is waited for. */
+static inline fixture *fixture_new_with(driver_transport transport,
+                                        uint32_t answer_ms)
 {
     fixture *f = g_new0(fixture, 1);
     vsr_virtio_vsock_params p = { .cid = CID,
                                   .name = "v.sock",
-                                  .answer_ms = 200 };
+                                  .answer_ms = answer_ms };
 
     f->dir = g_dir_make_tmp("vsock-XXXXXX", NULL);
     f->d = driver_new(transport);
@@ -95,6 +97,12 @@ static inline fixture *fixture_new(driver_transport transport)
     f->server = listen_at(f, "v.sock_1234");
     driver_attach(f->d, &vsr_virtio_vsock_class, &p);
     return f;
+}
+
+/* Nobody is given up within the time of a test. */
+static inline fixture *fixture_new(driver_transport transport)
+{
+    return fixture_new_with(transport, 600000);
 }
 
 static inline void fixture_end(fixture *f)
@@ -231,7 +239,7 @@ static inline int accept_soon(int server)
     struct pollfd p = { .fd = server, .events = POLLIN };
     int fd;
 
-    assert_int_equal(poll(&p, 1, 2000), 1);
+    assert_int_equal(poll(&p, 1, 60000), 1);
     fd = accept4(server, NULL, NULL, SOCK_CLOEXEC);
     assert_true(fd >= 0);
     return fd;
@@ -260,7 +268,7 @@ static inline void assert_reads(int fd, const char *want)
         struct pollfd p = { .fd = fd, .events = POLLIN };
         ssize_t r;
 
-        assert_int_equal(poll(&p, 1, 2000), 1);
+        assert_int_equal(poll(&p, 1, 60000), 1);
         r = read(fd, got + n, strlen(want) - n);
         assert_true(r > 0);
         n += (size_t)r;
@@ -273,7 +281,7 @@ static inline void assert_ends(int fd)
     struct pollfd p = { .fd = fd, .events = POLLIN };
     char c;
 
-    assert_int_equal(poll(&p, 1, 4000), 1);
+    assert_int_equal(poll(&p, 1, 60000), 1);
     assert_true(read(fd, &c, 1) <= 0);
 }
 

@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 
-enum { WAIT_MAX_US = 2000000, PAGE = 4096 };
+enum { WAIT_MAX_US = 60000000, PAGE = 4096 };
 
 struct vsr_engine_vcpu {
     fake_vcpu fake;
