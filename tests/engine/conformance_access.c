@@ -150,7 +150,7 @@ static void *run_until_kick(void *opaque)
 
 static bool soon(box *b, uint32_t value)
 {
-    gint64 end = g_get_monotonic_time() + 2000000 * box_slow();
+    gint64 end = g_get_monotonic_time() + G_TIME_SPAN_MINUTE;
 
     while (*(volatile uint32_t *)(void *)(b->ram + BOX_DATA) != value)
         if (g_get_monotonic_time() > end)

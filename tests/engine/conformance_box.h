@@ -34,6 +34,7 @@ typedef struct {
     vsr_io log[BOX_LOG_MAX];
     unsigned n_log, n_mmio, n_pio;
     bool ended[BOX_VCPUS];
+    bool ready;            /* the test's: another vCPU is there */
     int vector[BOX_VCPUS]; /* what intr_ack gives, -1: nothing */
     unsigned n_acks;
     uint64_t apic_base, cr8;

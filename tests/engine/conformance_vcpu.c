@@ -59,7 +59,7 @@ void a_kick_before_the_run_counts(void **state)
         b->ops->vcpu_kick(b->vcpu[0]);
         assert_int_equal(b->ops->vcpu_run(b->vcpu[0]), VSR_RUN_KICKED);
     }
-    assert_true(vsr_now_ns() - start < 1000 * MS * box_slow());
+    assert_true(vsr_now_ns() - start < 60000 * MS);
 }
 
 typedef struct {
@@ -75,7 +75,7 @@ static void *storm_kicks(void *opaque)
 
     for (int i = 0; i < s->rounds; i++) {
         gint before = g_atomic_int_get(&s->returns);
-        gint64 end = g_get_monotonic_time() + 1000000 * box_slow();
+        gint64 end = g_get_monotonic_time() + G_TIME_SPAN_MINUTE;
 
         for (int spin = (i * 37) % 400; spin > 0; spin--)
             __asm__ volatile("pause");
@@ -86,6 +86,7 @@ static void *storm_kicks(void *opaque)
         if (g_atomic_int_get(&s->returns) == before) {
             g_atomic_int_inc(&s->lost);
             s->b->ops->vcpu_kick(s->b->vcpu[0]);
+            break;
         }
     }
     g_atomic_int_set(&s->rounds, 0);
@@ -288,10 +289,18 @@ void sse_and_x87_compute(void **state)
 
 /* --- clocks --- */
 
+/* What the TSC may have counted meanwhile, and as much again: clocks differ. */
+static uint64_t ticks_since(const box *b, int64_t since)
+{
+    return (uint64_t)(2.0 * (double)b->caps.tsc_hz *
+                      (double)(vsr_now_ns() - since) / 1e9);
+}
+
 void the_tsc_counts_and_stands_still(void **state)
 {
     box *b = *state;
     uint64_t first, second;
+    int64_t since = vsr_now_ns();
 
     LOAD(b, guest_tsc, box_long_mode);
     assert_int_equal(box_run(b, 0), VSR_RUN_KICKED);
@@ -300,17 +309,23 @@ void the_tsc_counts_and_stands_still(void **state)
         return;
     first = b->ops->vcpu_tsc(b->vcpu[0]);
     assert_true(first >= box_peek(b, 0x3008, 8));
-    assert_true(first - box_peek(b, 0x3008, 8) < b->caps.tsc_hz * box_slow());
+    assert_true(first - box_peek(b, 0x3008, 8) <
+                b->caps.tsc_hz * box_slow() + ticks_since(b, since));
     assert_int_equal(b->ops->vm_pause(b->vm), 0);
     first = b->ops->vcpu_tsc(b->vcpu[0]);
     g_usleep(200000 * box_slow());
     assert_true(b->ops->vcpu_tsc(b->vcpu[0]) == first);
+    since = vsr_now_ns();
     assert_int_equal(b->ops->vm_resume(b->vm), 0);
     second = b->ops->vcpu_tsc(b->vcpu[0]);
     assert_true(second >= first);
-    assert_true(second - first < b->caps.tsc_hz / 10 * box_slow());
+    assert_true(second - first <
+                b->caps.tsc_hz / 10 * box_slow() + ticks_since(b, since));
+    since = vsr_now_ns();
     box_start(b, 0, box_long_mode); /* a reset: TSC 0 */
-    assert_true(b->ops->vcpu_tsc(b->vcpu[0]) < b->caps.tsc_hz / 5 * box_slow());
+    second = b->ops->vcpu_tsc(b->vcpu[0]);
+    assert_true(second <
+                b->caps.tsc_hz / 5 * box_slow() + ticks_since(b, since));
 }
 
 void the_clock_can_be_set(void **state)
@@ -326,7 +341,7 @@ void the_clock_can_be_set(void **state)
 
         assert_int_equal(b->ops->clock_get(b->vm, &clock), 0);
         assert_in_range(clock.guest_ns, set,
-                        set + UINT64_C(1000000000) * box_slow());
+                        set + UINT64_C(60000000000) * box_slow());
     }
 }
 

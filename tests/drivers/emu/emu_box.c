@@ -299,13 +299,13 @@ typedef struct {
     _Atomic bool done;
 } watch;
 
-/* Kicks once the vCPU sleeps in HLT for good, or after a second. */
+/* Kicks once the vCPU sleeps in HLT for good, or after a minute. */
 static void *watchdog(void *opaque)
 {
     watch *w = opaque;
     emu_vcpu *v = (emu_vcpu *)(void *)w->vcpu;
 
-    for (unsigned ms = 0; ms < 1000 && !atomic_load(&w->done); ms++) {
+    for (unsigned ms = 0; ms < 60000 && !atomic_load(&w->done); ms++) {
         if (atomic_load(&v->halted))
             break;
         g_usleep(1000);

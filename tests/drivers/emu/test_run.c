@@ -19,7 +19,7 @@
                          (size_t)(guest_##name##_end - guest_##name)); \
     } while (0)
 
-enum { RAM_LEN = 16 << 20, AT = 0x200000, LIMIT_MS = 5000 };
+enum { RAM_LEN = 16 << 20, AT = 0x200000, LIMIT_MS = 60000 };
 
 /* Runs until the guest stops itself. */
 static void run(emu_harness *h)

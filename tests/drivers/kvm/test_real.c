@@ -134,7 +134,7 @@ typedef struct {
 
 static bool wait_log(box *b, unsigned n)
 {
-    gint64 end = g_get_monotonic_time() + 2000000 * box_slow();
+    gint64 end = g_get_monotonic_time() + G_TIME_SPAN_MINUTE;
 
     while (box_count(b, &b->n_log) < n)
         if (g_get_monotonic_time() > end)
@@ -275,9 +275,22 @@ static void *run_other(void *opaque)
     box *b = opaque;
 
     assert_true(box_vcpu_new(b, 1));
+    g_mutex_lock(&b->lock);
+    b->ready = true;
+    g_mutex_unlock(&b->lock);
     (void)box_run(b, 1);
     box_vcpu_free(b, 1);
     return NULL;
+}
+
+static bool is_ready(box *b)
+{
+    bool ready;
+
+    g_mutex_lock(&b->lock);
+    ready = b->ready;
+    g_mutex_unlock(&b->lock);
+    return ready;
 }
 
 static void *wait_for_other(void *opaque)
@@ -298,7 +311,8 @@ static void init_and_sipi_start_another_vcpu(void **state)
     start(b, guest_start_others, sizeof guest_start_others);
     enable_lapic(b);
     other = g_thread_new("vcpu1", run_other, b);
-    g_usleep(20000 * box_slow()); /* until it waits */
+    while (!is_ready(b)) /* from then on it keeps what it is sent */
+        g_usleep(100);
     waiter = g_thread_new("waiter", wait_for_other, b);
     assert_int_equal(box_run(b, 0), VSR_RUN_KICKED);
     g_thread_join(waiter);
