@@ -153,6 +153,21 @@ static void wait_for_lock(const char *path)
     vsr_block_source_clear(&source);
 }
 
+/* The child has got somewhere. */
+static void wait_written(slot *slots, uint64_t round)
+{
+    for (int tries = 0; tries < 60000; tries++) {
+        uint32_t n = 0;
+
+        for (int i = 0; i < SLOTS; i++)
+            n += *(volatile uint64_t *)&slots[i].written > round << 32;
+        if (n >= 8)
+            return;
+        g_usleep(1000);
+    }
+    fail_msg("Round %u: the writer does not write", (unsigned)round);
+}
+
 static void killed_writers(const char *options)
 {
     char *dir = dir_new_fast();
@@ -175,6 +190,8 @@ static void killed_writers(const char *options)
         assert_true(pid >= 0);
         if (pid == 0)
             child(path, slots, round);
+        if (round % 4 != 0) /* else it may be killed at its first steps */
+            wait_written(slots, round);
         g_usleep(15000 + (round * 7919) % 60000);
         assert_int_equal(kill(pid, SIGKILL), 0);
         assert_int_equal(waitpid(pid, &status, 0), pid);

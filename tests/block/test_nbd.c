@@ -21,7 +21,7 @@
 #include "tests/block/disk.h"
 #include "tests/support/cm.h"
 
-enum { SIZE = 8 << 20, WAIT_MS = 5000 };
+enum { SIZE = 8 << 20, WAIT_MS = 60000 };
 
 typedef struct {
     char *dir, *image, *socket;
