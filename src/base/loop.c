@@ -47,7 +47,7 @@ struct vsr_loop {
     GThread *thread;
 
     GMutex lock; /* guards all below; the innermost lock there is */
-    GCond idle;  /* a callback has returned, or a synced call is done */
+    GCond idle;  /* a callback has returned */
     loop_call *calls, **calls_end;
     GPtrArray *heap; /* of vsr_timer (the callers'), binary, earliest first */
     int64_t programmed_ns; /* the timerfd; INT64_MAX: disarmed */
@@ -248,9 +248,10 @@ void vsr_loop_call(vsr_loop *loop, vsr_loop_fn *fn, void *opaque)
     was_empty = loop->calls == NULL;
     *loop->calls_end = call;
     loop->calls_end = &call->next;
-    g_mutex_unlock(&loop->lock);
+    /* With the lock: after it the call may have run, and the loop be freed. */
     if (was_empty)
         loop_wake(loop);
+    g_mutex_unlock(&loop->lock);
 }
 
 /* True: there were some. */
@@ -275,38 +276,43 @@ static bool run_calls(vsr_loop *loop)
     return true;
 }
 
+/* With a lock of its own: once it is done somebody else may free the loop. */
 typedef struct {
-    vsr_loop *loop;
     vsr_loop_fn *fn;
     void *opaque;
-    bool done; /* under the loop's lock */
+    GMutex lock; /* guards `done` */
+    GCond ended;
+    bool done;
 } sync_call;
 
 static void sync_run(void *opaque)
 {
     sync_call *call = opaque;
-    vsr_loop *loop = call->loop;
 
     call->fn(call->opaque);
-    g_mutex_lock(&loop->lock);
+    g_mutex_lock(&call->lock);
     call->done = true;
-    idle_signal(loop);
-    g_mutex_unlock(&loop->lock);
+    g_cond_signal(&call->ended);
+    g_mutex_unlock(&call->lock);
 }
 
 void vsr_loop_sync(vsr_loop *loop, vsr_loop_fn *fn, void *opaque)
 {
-    sync_call call = { .loop = loop, .fn = fn, .opaque = opaque };
+    sync_call call = { .fn = fn, .opaque = opaque };
 
     if (vsr_loop_is_current(loop)) {
         fn(opaque);
         return;
     }
+    g_mutex_init(&call.lock);
+    g_cond_init(&call.ended);
     vsr_loop_call(loop, sync_run, &call);
-    g_mutex_lock(&loop->lock);
+    g_mutex_lock(&call.lock);
     while (!call.done)
-        idle_wait(loop);
-    g_mutex_unlock(&loop->lock);
+        g_cond_wait(&call.ended, &call.lock);
+    g_mutex_unlock(&call.lock);
+    g_cond_clear(&call.ended);
+    g_mutex_clear(&call.lock);
 }
 
 /* --- file descriptors --- */

@@ -97,6 +97,10 @@ static void free_runs_what_was_posted(void **state)
 
 /* --- timers --- */
 
+static void nothing(void *opaque)
+{
+}
+
 typedef struct {
     vsr_timer timer;
     GMutex lock;
@@ -126,10 +130,10 @@ static void timer_start(timer_record *t, vsr_loop *loop)
     vsr_timer_init(&t->timer, loop, timer_note, t);
 }
 
-/* Two seconds at the most: true if it has fired `n` times by then. */
+/* A minute at the most: true if it has fired `n` times by then. */
 static bool timer_wait(timer_record *t, int n)
 {
-    gint64 end = g_get_monotonic_time() + 2000000;
+    gint64 end = g_get_monotonic_time() + G_TIME_SPAN_MINUTE;
     bool ok = true;
 
     g_mutex_lock(&t->lock);
@@ -166,6 +170,33 @@ static void timer_in_the_past_fires_at_once(void **state)
     vsr_timer_cancel(&t.timer);
 }
 
+/* Keeps the loop from looking at its timers until it is let go. */
+typedef struct {
+    gint held, go; /* atomic */
+} loop_hold;
+
+static void hold(void *opaque)
+{
+    loop_hold *h = opaque;
+
+    g_atomic_int_set(&h->held, 1);
+    while (!g_atomic_int_get(&h->go))
+        g_usleep(100);
+}
+
+static void hold_loop(vsr_loop *loop, loop_hold *h)
+{
+    vsr_loop_call(loop, hold, h);
+    while (!g_atomic_int_get(&h->held))
+        g_usleep(100);
+}
+
+static void let_go(vsr_loop *loop, loop_hold *h)
+{
+    g_atomic_int_set(&h->go, 1);
+    vsr_loop_sync(loop, nothing, NULL); /* `h` is not used any more */
+}
+
 static void an_earlier_timer_overtakes_a_later_one(void **state)
 {
     timer_record early = { 0 }, late = { 0 };
@@ -173,7 +204,7 @@ static void an_earlier_timer_overtakes_a_later_one(void **state)
 
     timer_start(&early, *state);
     timer_start(&late, *state);
-    vsr_timer_arm(&late.timer, now + 1000 * MS);
+    vsr_timer_arm(&late.timer, now + 3600000 * MS);
     vsr_timer_arm(&early.timer, now + 5 * MS);
     assert_true(timer_wait(&early, 1));
     assert_int_equal(late.fired, 0);
@@ -187,11 +218,15 @@ static void an_earlier_timer_overtakes_a_later_one(void **state)
 static void a_later_deadline_replaces_the_earlier(void **state)
 {
     timer_record t = { 0 };
-    int64_t now = vsr_now_ns();
+    loop_hold h = { 0 };
+    int64_t now;
 
     timer_start(&t, *state);
+    hold_loop(*state, &h);
+    now = vsr_now_ns();
     vsr_timer_arm(&t.timer, now + 2 * MS);
     vsr_timer_arm(&t.timer, now + 20 * MS);
+    let_go(*state, &h);
     assert_true(timer_wait(&t, 1));
     assert_true(t.at_ns >= now + 20 * MS);
     vsr_timer_cancel(&t.timer);
@@ -200,11 +235,14 @@ static void a_later_deadline_replaces_the_earlier(void **state)
 static void cancelled_timer_never_fires(void **state)
 {
     timer_record t = { 0 };
+    loop_hold h = { 0 };
 
     timer_start(&t, *state);
+    hold_loop(*state, &h);
     vsr_timer_arm(&t.timer, vsr_now_ns() + 3 * MS);
     vsr_timer_cancel(&t.timer);
     vsr_timer_cancel(&t.timer);
+    let_go(*state, &h);
     g_usleep(6000);
     assert_int_equal(t.fired, 0);
 }
@@ -257,14 +295,18 @@ static void many_timers_fire_in_order(void **state)
 {
     enum { N = 200 };
     g_autofree timer_record *t = g_new0(timer_record, N);
-    int64_t base = vsr_now_ns() + 5 * MS;
+    loop_hold h = { 0 };
+    int64_t base;
 
+    hold_loop(*state, &h);
+    base = vsr_now_ns() + 5 * MS;
     for (int i = 0; i < N; i++) {
         timer_start(&t[i], *state);
         vsr_timer_arm(&t[i].timer, base + (i * 7919) % N * 20000);
     }
     for (int i = 0; i < N; i += 3)
         vsr_timer_cancel(&t[i].timer);
+    let_go(*state, &h);
     for (int i = 0; i < N; i++)
         if (i % 3 != 0) {
             assert_true(timer_wait(&t[i], 1));
@@ -325,10 +367,6 @@ static void fd_note(int fd, uint32_t events, void *opaque)
     g_atomic_int_inc(&record->n);
     if (record->remove_me)
         vsr_loop_fd_remove(record->watch);
-}
-
-static void nothing(void *opaque)
-{
 }
 
 static void fd_is_watched_until_removed(void **state)
