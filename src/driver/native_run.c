@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
@@ -22,6 +23,7 @@
 #include "driver/native.h"
 #include "driver/setup.h"
 #include "driver/spawn.h"
+#include "net/net.h"
 #include "rpc/client.h"
 #include "xml/domain.h"
 
@@ -30,7 +32,7 @@ enum {
     DESTROY_ASK_MS = 300, /* then it is killed */
     DESTROY_END_MS = 500, /* until it must be gone */
     KILL_END_MS = 10000,  /* a kill always works, on a crowded host late */
-    END_MS = 3000,        /* for a process that says it is off to end */
+    END_MS = 3000,        /* for the root lock, to take back a failed start */
     BLIND_MS = 20,        /* between two looks without inotify */
     CONNECT_MS = 2,       /* between two tries at a socket that comes */
     LOG_MAX = 4 << 20,
@@ -94,8 +96,9 @@ static int64_t start_deadline(vsr_conn *conn, const vsr_domain_conf *conf)
                                                          : deadline;
 }
 
-static bool spawn_and_hand_over(vsr_conn *conn, vsr_setup *setup,
-                                int64_t deadline, GError **error)
+/* Its program is loaded while we go on. It waits for `setup`, has nothing until
+ * then, and ends when we hang up. */
+static vsr_rpc_client *spawn_vmm(vsr_conn *conn, GError **error)
 {
     g_autofree char *path = vsr_spawn_find_vmm(conn->vmm_path, error);
     g_autoptr(vsr_rpc_client) client = NULL;
@@ -103,14 +106,24 @@ static bool spawn_and_hand_over(vsr_conn *conn, vsr_setup *setup,
     bool ok;
 
     if (path == NULL)
-        return false;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-        return vsr_fail_errno(error, errno, "Cannot make a socket pair");
+        return NULL;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+        (void)vsr_fail_errno(error, errno, "Cannot make a socket pair");
+        return NULL;
+    }
     client = vsr_rpc_client_new(pair[0]);
     ok = vsr_spawn(path, pair[1], error);
     vsr_close(pair[1]);
-    if (!ok)
-        return false;
+    return ok ? g_steal_pointer(&client) : NULL;
+}
+
+/* Takes the client. */
+static bool hand_over_or_end(vsr_conn *conn, vsr_rpc_client *vmm,
+                             const vsr_setup *setup, int64_t deadline,
+                             GError **error)
+{
+    g_autoptr(vsr_rpc_client) client = vmm;
+
     if (hand_over(vsr_session_of(conn), client, setup, deadline, error))
         return true;
     /* It ends when we hang up; if it cannot, it is killed. */
@@ -122,9 +135,12 @@ static bool spawn_and_hand_over(vsr_conn *conn, vsr_setup *setup,
     return explain(setup, error);
 }
 
-bool vsr_session_run(vsr_conn *conn, int folder_fd, const vsr_domain_conf *conf,
-                     uint32_t flags, int *id_out, GError **error)
+/* Takes the client. */
+static bool run_domain(vsr_conn *conn, vsr_rpc_client *vmm, int folder_fd,
+                       const vsr_domain_conf *conf, uint32_t flags, int *id_out,
+                       GError **error)
 {
+    g_autoptr(vsr_rpc_client) client = vmm;
     vsr_root *root = &vsr_session_of(conn)->root;
     g_autofree char *xml = vsr_domain_xml_format(conf, -1, 0);
     vsr_setup setup = { .xml = xml, .root_fd = root->fd };
@@ -132,7 +148,7 @@ bool vsr_session_run(vsr_conn *conn, int folder_fd, const vsr_domain_conf *conf,
     bool ok;
 
     /* The one before has said that it is off, but may not have gone yet. */
-    if (!vsr_folder_wait_end(folder_fd, vsr_now_ns() + END_MS * MS))
+    if (!vsr_folder_wait_end(folder_fd, vsr_session_deadline(conn)))
         return vsr_fail(error, VISOR_ERR_BUSY,
                         "Domain '%s': its last process has not ended",
                         conf->name);
@@ -155,7 +171,8 @@ bool vsr_session_run(vsr_conn *conn, int folder_fd, const vsr_domain_conf *conf,
     setup.folder_fd = folder_fd;
     vsr_folder_mark_killed(folder_fd, false);
     setup.paused = (flags & VISOR_START_PAUSED) != 0;
-    ok = spawn_and_hand_over(conn, &setup, start_deadline(conn, conf), error);
+    ok = hand_over_or_end(conn, g_steal_pointer(&client), &setup,
+                          start_deadline(conn, conf), error);
     if (ok)
         vsr_vmm_resources_handed_over(&setup.res);
     vsr_vmm_resources_clear(&setup.res);
@@ -169,6 +186,7 @@ bool vsr_session_start(vsr_conn *conn, const char *uuid, uint32_t flags,
     vsr_view view;
     vsr_autofd fd = vsr_session_open_domain(conn, uuid, &view, error);
     g_autoptr(vsr_domain_conf) conf = NULL;
+    g_autoptr(vsr_rpc_client) client = NULL;
     int job, id = -1;
     bool ok = false;
 
@@ -182,9 +200,12 @@ bool vsr_session_start(vsr_conn *conn, const char *uuid, uint32_t flags,
     if (view.active)
         (void)vsr_fail(error, VISOR_ERR_STATE, "The domain is already active");
     else
+        client = spawn_vmm(conn, error);
+    if (client != NULL)
         conf = vsr_session_load_conf(fd, error);
     if (conf != NULL)
-        ok = vsr_session_run(conn, fd, conf, flags, &id, error);
+        ok = run_domain(conn, g_steal_pointer(&client), fd, conf, flags, &id,
+                        error);
     vsr_folder_unlock(job);
     return ok;
 }
@@ -207,11 +228,15 @@ bool vsr_session_create(vsr_conn *conn, const char *xml, uint32_t flags,
 {
     vsr_root *root = &vsr_session_of(conn)->root;
     g_autoptr(vsr_domain_conf) conf = vsr_native_parse(conn, xml, 0, error);
+    g_autoptr(vsr_rpc_client) client = NULL;
     vsr_autofd fd = -1;
     int lock, job = -1, id = -1;
     bool ok;
 
     if (conf == NULL)
+        return false;
+    client = spawn_vmm(conn, error);
+    if (client == NULL)
         return false;
     vsr_session_clear_way(conn, conf->name, conf->uuid);
     lock = vsr_root_lock(root, vsr_session_deadline(conn), error);
@@ -221,7 +246,8 @@ bool vsr_session_create(vsr_conn *conn, const char *xml, uint32_t flags,
     vsr_folder_unlock(lock);
     if (fd < 0)
         return false;
-    ok = vsr_session_run(conn, fd, conf, flags, &id, error);
+    ok =
+        run_domain(conn, g_steal_pointer(&client), fd, conf, flags, &id, error);
     if (!ok)
         take_back(root, conf, fd);
     vsr_folder_unlock(job);
@@ -422,6 +448,18 @@ static void bury(vsr_root *root, const char *uuid, int folder_fd)
     vsr_root_repair(root, uuid, 0);
 }
 
+/* A bridge of ours goes with its last port, a port with its process, and that
+ * may end a moment after its domain. */
+static void sweep_links(pid_t pid)
+{
+    vsr_autofd pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+    struct pollfd end = { .fd = pidfd, .events = POLLIN };
+
+    if (pidfd >= 0)
+        (void)poll(&end, 1, DESTROY_END_MS);
+    vsr_net_sweep();
+}
+
 bool vsr_session_destroy(vsr_conn *conn, const char *uuid, GError **error)
 {
     vsr_root *root = &vsr_session_of(conn)->root;
@@ -433,8 +471,10 @@ bool vsr_session_destroy(vsr_conn *conn, const char *uuid, GError **error)
     if (!view.active)
         return vsr_fail(error, VISOR_ERR_STATE, "The domain is not running");
     if (ask_to_end(fd) &&
-        vsr_folder_wait_end(fd, vsr_now_ns() + DESTROY_END_MS * MS))
+        vsr_folder_wait_end(fd, vsr_now_ns() + DESTROY_END_MS * MS)) {
+        sweep_links(view.pid);
         return true;
+    }
     vsr_log(VSR_LOG_WARN, "Domain %s: its process does not answer: killed",
             uuid);
     vsr_folder_mark_killed(fd, true); /* for its starter, if it has one still */
@@ -443,6 +483,7 @@ bool vsr_session_destroy(vsr_conn *conn, const char *uuid, GError **error)
                         "Process %d of the domain cannot be killed",
                         (int)view.pid);
     bury(root, uuid, fd);
+    sweep_links(view.pid);
     return true;
 }
 
@@ -498,8 +539,11 @@ bool vsr_session_wait(vsr_conn *conn, const char *uuid, uint32_t states,
             g_propagate_error(error, g_steal_pointer(&cause));
             return false;
         }
-        if ((states & (1u << view.status.state)) != 0)
+        if ((states & (1u << view.status.state)) != 0) {
+            if (view.status.state == VISOR_STATE_SHUTOFF)
+                sweep_links(view.active ? view.pid : 0);
             return true;
+        }
         if (!wait_change(wd < 0 ? -1 : notify, view.active ? view.pid : 0,
                          cancel, deadline, error))
             return false;
