@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
@@ -23,7 +22,6 @@
 #include "driver/native.h"
 #include "driver/setup.h"
 #include "driver/spawn.h"
-#include "net/net.h"
 #include "rpc/client.h"
 #include "xml/domain.h"
 
@@ -96,9 +94,8 @@ static int64_t start_deadline(vsr_conn *conn, const vsr_domain_conf *conf)
                                                          : deadline;
 }
 
-/* Its program is loaded while we go on. It waits for `setup`, has nothing until
- * then, and ends when we hang up. */
-static vsr_rpc_client *spawn_vmm(vsr_conn *conn, GError **error)
+static bool spawn_and_hand_over(vsr_conn *conn, vsr_setup *setup,
+                                int64_t deadline, GError **error)
 {
     g_autofree char *path = vsr_spawn_find_vmm(conn->vmm_path, error);
     g_autoptr(vsr_rpc_client) client = NULL;
@@ -106,24 +103,14 @@ static vsr_rpc_client *spawn_vmm(vsr_conn *conn, GError **error)
     bool ok;
 
     if (path == NULL)
-        return NULL;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
-        (void)vsr_fail_errno(error, errno, "Cannot make a socket pair");
-        return NULL;
-    }
+        return false;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return vsr_fail_errno(error, errno, "Cannot make a socket pair");
     client = vsr_rpc_client_new(pair[0]);
     ok = vsr_spawn(path, pair[1], error);
     vsr_close(pair[1]);
-    return ok ? g_steal_pointer(&client) : NULL;
-}
-
-/* Takes the client. */
-static bool hand_over_or_end(vsr_conn *conn, vsr_rpc_client *vmm,
-                             const vsr_setup *setup, int64_t deadline,
-                             GError **error)
-{
-    g_autoptr(vsr_rpc_client) client = vmm;
-
+    if (!ok)
+        return false;
     if (hand_over(vsr_session_of(conn), client, setup, deadline, error))
         return true;
     /* It ends when we hang up; if it cannot, it is killed. */
@@ -135,12 +122,9 @@ static bool hand_over_or_end(vsr_conn *conn, vsr_rpc_client *vmm,
     return explain(setup, error);
 }
 
-/* Takes the client. */
-static bool run_domain(vsr_conn *conn, vsr_rpc_client *vmm, int folder_fd,
-                       const vsr_domain_conf *conf, uint32_t flags, int *id_out,
-                       GError **error)
+bool vsr_session_run(vsr_conn *conn, int folder_fd, const vsr_domain_conf *conf,
+                     uint32_t flags, int *id_out, GError **error)
 {
-    g_autoptr(vsr_rpc_client) client = vmm;
     vsr_root *root = &vsr_session_of(conn)->root;
     g_autofree char *xml = vsr_domain_xml_format(conf, -1, 0);
     vsr_setup setup = { .xml = xml, .root_fd = root->fd };
@@ -171,8 +155,7 @@ static bool run_domain(vsr_conn *conn, vsr_rpc_client *vmm, int folder_fd,
     setup.folder_fd = folder_fd;
     vsr_folder_mark_killed(folder_fd, false);
     setup.paused = (flags & VISOR_START_PAUSED) != 0;
-    ok = hand_over_or_end(conn, g_steal_pointer(&client), &setup,
-                          start_deadline(conn, conf), error);
+    ok = spawn_and_hand_over(conn, &setup, start_deadline(conn, conf), error);
     if (ok)
         vsr_vmm_resources_handed_over(&setup.res);
     vsr_vmm_resources_clear(&setup.res);
@@ -186,7 +169,6 @@ bool vsr_session_start(vsr_conn *conn, const char *uuid, uint32_t flags,
     vsr_view view;
     vsr_autofd fd = vsr_session_open_domain(conn, uuid, &view, error);
     g_autoptr(vsr_domain_conf) conf = NULL;
-    g_autoptr(vsr_rpc_client) client = NULL;
     int job, id = -1;
     bool ok = false;
 
@@ -200,12 +182,9 @@ bool vsr_session_start(vsr_conn *conn, const char *uuid, uint32_t flags,
     if (view.active)
         (void)vsr_fail(error, VISOR_ERR_STATE, "The domain is already active");
     else
-        client = spawn_vmm(conn, error);
-    if (client != NULL)
         conf = vsr_session_load_conf(fd, error);
     if (conf != NULL)
-        ok = run_domain(conn, g_steal_pointer(&client), fd, conf, flags, &id,
-                        error);
+        ok = vsr_session_run(conn, fd, conf, flags, &id, error);
     vsr_folder_unlock(job);
     return ok;
 }
@@ -228,15 +207,11 @@ bool vsr_session_create(vsr_conn *conn, const char *xml, uint32_t flags,
 {
     vsr_root *root = &vsr_session_of(conn)->root;
     g_autoptr(vsr_domain_conf) conf = vsr_native_parse(conn, xml, 0, error);
-    g_autoptr(vsr_rpc_client) client = NULL;
     vsr_autofd fd = -1;
     int lock, job = -1, id = -1;
     bool ok;
 
     if (conf == NULL)
-        return false;
-    client = spawn_vmm(conn, error);
-    if (client == NULL)
         return false;
     vsr_session_clear_way(conn, conf->name, conf->uuid);
     lock = vsr_root_lock(root, vsr_session_deadline(conn), error);
@@ -246,8 +221,7 @@ bool vsr_session_create(vsr_conn *conn, const char *xml, uint32_t flags,
     vsr_folder_unlock(lock);
     if (fd < 0)
         return false;
-    ok =
-        run_domain(conn, g_steal_pointer(&client), fd, conf, flags, &id, error);
+    ok = vsr_session_run(conn, fd, conf, flags, &id, error);
     if (!ok)
         take_back(root, conf, fd);
     vsr_folder_unlock(job);
@@ -448,18 +422,6 @@ static void bury(vsr_root *root, const char *uuid, int folder_fd)
     vsr_root_repair(root, uuid, 0);
 }
 
-/* A bridge of ours goes with its last port, a port with its process, and that
- * may end a moment after its domain. */
-static void sweep_links(pid_t pid)
-{
-    vsr_autofd pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
-    struct pollfd end = { .fd = pidfd, .events = POLLIN };
-
-    if (pidfd >= 0)
-        (void)poll(&end, 1, DESTROY_END_MS);
-    vsr_net_sweep();
-}
-
 bool vsr_session_destroy(vsr_conn *conn, const char *uuid, GError **error)
 {
     vsr_root *root = &vsr_session_of(conn)->root;
@@ -471,10 +433,8 @@ bool vsr_session_destroy(vsr_conn *conn, const char *uuid, GError **error)
     if (!view.active)
         return vsr_fail(error, VISOR_ERR_STATE, "The domain is not running");
     if (ask_to_end(fd) &&
-        vsr_folder_wait_end(fd, vsr_now_ns() + DESTROY_END_MS * MS)) {
-        sweep_links(view.pid);
+        vsr_folder_wait_end(fd, vsr_now_ns() + DESTROY_END_MS * MS))
         return true;
-    }
     vsr_log(VSR_LOG_WARN, "Domain %s: its process does not answer: killed",
             uuid);
     vsr_folder_mark_killed(fd, true); /* for its starter, if it has one still */
@@ -483,7 +443,6 @@ bool vsr_session_destroy(vsr_conn *conn, const char *uuid, GError **error)
                         "Process %d of the domain cannot be killed",
                         (int)view.pid);
     bury(root, uuid, fd);
-    sweep_links(view.pid);
     return true;
 }
 
@@ -539,11 +498,8 @@ bool vsr_session_wait(vsr_conn *conn, const char *uuid, uint32_t states,
             g_propagate_error(error, g_steal_pointer(&cause));
             return false;
         }
-        if ((states & (1u << view.status.state)) != 0) {
-            if (view.status.state == VISOR_STATE_SHUTOFF)
-                sweep_links(view.active ? view.pid : 0);
+        if ((states & (1u << view.status.state)) != 0)
             return true;
-        }
         if (!wait_change(wd < 0 ? -1 : notify, view.active ? view.pid : 0,
                          cancel, deadline, error))
             return false;
