@@ -66,6 +66,7 @@ visor_connection *open_uri(const char *uri)
     visor_connection *conn = NULL;
 
     OK(visor_connection_open(uri, 0, &conn, &err));
+    OK(visor_connection_set_timeout(conn, 120000, &err));
     return conn;
 }
 
@@ -97,7 +98,7 @@ int reason_of(visor_domain *dom)
 
 void wait_for(visor_domain *dom, int state)
 {
-    OK(visor_domain_wait(dom, 1u << state, 10000, &err));
+    OK(visor_domain_wait(dom, 1u << state, 60000, &err));
 }
 
 char *temp_root(void)
