@@ -49,8 +49,11 @@ X
         echo "guest: got $sum ($start to $(cut -d' ' -f1 /proc/uptime))"
     done
     ping -c 2 10.0.2.2 >/dev/null && echo "guest: host answers ping"
-    ip -6 addr show dev eth0 scope global | grep -q fec0: ||
-        sleep 3
+    i=0
+    until ip -6 addr show dev eth0 | grep -q 'inet6 fec0:' || [ $i = 60 ]; do
+        i=$((i + 1))
+        sleep 1
+    done
     ip -6 addr show dev eth0 | grep -q 'inet6 fec0:' && echo "guest: has an address of fec0::/64"
     [ -n "$serve" ] && {
         echo "guest: serving"
@@ -70,11 +73,15 @@ static)
         dd if=/dev/zero bs=1024 count=$serve 2>/dev/null | nc -l -p 7777
         echo "guest: sent"
     else
-        sleep 2
         # an end of its input is one of the connection to busybox's nc
         mkfifo /tmp/never
         exec 3<>/tmp/never
-        n=$(nc "$peer" 7777 <&3 | wc -c)
+        i=0 n=0
+        until [ $n != 0 ] || [ $i = 60 ]; do # until the peer listens
+            i=$((i + 1))
+            sleep 1
+            n=$(nc "$peer" 7777 <&3 2>/dev/null | wc -c)
+        done
         echo "guest: received $n"
         sleep 1
     fi

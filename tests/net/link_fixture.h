@@ -82,7 +82,7 @@ static inline bool link_says(const char *name, const char *text)
 
 static inline bool becomes(bool (*is)(const void *), const void *what)
 {
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < 6000; i++) {
         if (is(what))
             return true;
         g_usleep(10000);
@@ -130,7 +130,7 @@ static inline void crosses(net_fixture *from, net_fixture *to,
 
     frame_of(frame, to_mac, from_mac, 0x5a, sizeof(frame));
     /* A port may listen a moment before it forwards. */
-    for (int i = 0; got == NULL && i < 50; i++) {
+    for (int i = 0; got == NULL && i < 600; i++) {
         assert_int_equal(fixture_send(from, frame, sizeof(frame)), 0);
         got = next_ours(to, 100);
     }

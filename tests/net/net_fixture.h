@@ -75,11 +75,11 @@ static const vsr_net_events fixture_events = {
     .lost = fixture_lost,
 };
 
-/* Up to five seconds. */
+/* Up to a minute. */
 static inline bool fixture_wait(net_fixture *f, const uint32_t *counter,
                                 uint32_t n)
 {
-    int64_t until = g_get_monotonic_time() + 5 * G_TIME_SPAN_SECOND;
+    int64_t until = g_get_monotonic_time() + G_TIME_SPAN_MINUTE;
     bool ok = true;
 
     g_mutex_lock(&f->lock);

@@ -35,13 +35,13 @@ make_initrd() {
 start() {
     local name=$1
     shift
-    timeout 120 "$guest" "${@:1:5}" "$kernel" "$work/all.cpio" \
+    timeout 240 "$guest" "${@:1:5}" "$kernel" "$work/all.cpio" \
         "console=ttyS0 quiet ${*:6}" >"$work/$name" 2>"$work/$name.err" </dev/null &
 }
 
 wait_text() { # NAME TEXT
     local i
-    for ((i = 0; i < 600; i++)); do
+    for ((i = 0; i < 1800; i++)); do
         grep -qF -- "$2" "$work/$1" && return
         grep -qF "guest: FAIL" "$work/$1" && break
         sleep 0.1
