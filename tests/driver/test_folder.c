@@ -56,7 +56,7 @@ static int teardown(void **state)
 
 static int64_t soon(void)
 {
-    return vsr_now_ns() + 1000 * MS;
+    return vsr_now_ns() + 60000 * MS;
 }
 
 static int make(fixture *f, const char *name, const char *uuid, const char *xml,

@@ -33,7 +33,7 @@ static void *work(void *opaque)
 
     for (int i = 0; i < 20; i++) {
         g_mutex_lock(&s->lock);
-        assert_true(vsr_job_begin(&s->job, &s->lock, "work", 10000, NULL));
+        assert_true(vsr_job_begin(&s->job, &s->lock, "work", 60000, NULL));
         s->inside++;
         s->most = MAX(s->most, s->inside);
         g_mutex_unlock(&s->lock);
@@ -136,7 +136,7 @@ static void a_spawned_process_has_its_socket_and_nothing_else(void **state)
         struct pollfd p = { .fd = leak[0], .events = POLLIN };
 
         close(leak[1]);
-        assert_int_equal(poll(&p, 1, 1000), 1);
+        assert_int_equal(poll(&p, 1, 60000), 1);
         close(leak[0]);
     }
     assert_int_equal(waitpid(-1, NULL, __WALL | WNOHANG), -1);

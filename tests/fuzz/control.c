@@ -69,8 +69,8 @@ static void send_setup(int fd, uint32_t n_fds, const char *text, size_t len)
         fds[i] = memfd_create("fuzz", MFD_CLOEXEC);
         require(fds[i] >= 0);
     }
-    require(
-        vsr_frame_send(fd, text, len, fds, n_fds, vsr_now_ns() + SECOND, NULL));
+    require(vsr_frame_send(fd, text, len, fds, n_fds,
+                           vsr_now_ns() + 60 * SECOND, NULL));
     for (uint32_t i = 0; i < n_fds; i++)
         close(fds[i]);
 }
@@ -87,8 +87,8 @@ static void check_setup(uint32_t n_fds, const char *text, size_t len)
     send_setup(pair[0], n_fds, text, len);
     close(pair[0]);
     vsr_frame_reader_init(&reader, VSR_FRAME_FDS);
-    if (vsr_setup_recv(&reader, pair[1], vsr_now_ns() + SECOND, &setup, &id,
-                       &error)) {
+    if (vsr_setup_recv(&reader, pair[1], vsr_now_ns() + 60 * SECOND, &setup,
+                       &id, &error)) {
         require(setup.xml != NULL && setup.root_fd >= 0 &&
                 setup.folder_fd >= 0 && strlen(setup.uuid) == 36);
         vsr_setup_clear(&setup);

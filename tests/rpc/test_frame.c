@@ -47,7 +47,7 @@ static int teardown(void **state)
 
 static int64_t soon(void)
 {
-    return vsr_now_ns() + 2000 * MS;
+    return vsr_now_ns() + 60000 * MS;
 }
 
 static uint32_t open_fds(void)

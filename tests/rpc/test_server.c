@@ -117,7 +117,7 @@ static int teardown(void **state)
 
 static int64_t soon(void)
 {
-    return vsr_now_ns() + 2000 * MS;
+    return vsr_now_ns() + 60000 * MS;
 }
 
 static vsr_rpc_client *client_new(fixture *f)
@@ -287,7 +287,7 @@ static void too_many_clients_are_refused_and_leave_room_again(void **state)
     vsr_rpc_client_free(late);
     for (int i = 0; i < VSR_RPC_CLIENTS; i++)
         vsr_rpc_client_free(clients[i]);
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 6000; i++) {
         late = client_new(f);
         result = add(late, 1, NULL);
         vsr_rpc_client_free(late);

@@ -109,7 +109,7 @@ static footprint settle(const char *root, const char *engine,
     footprint f = look(root, engine);
 
     for (int i = 0;
-         i < 300 &&
+         i < 6000 &&
          (f.fds > wanted->fds || f.threads > wanted->threads ||
           f.files > wanted->files || f.heap > wanted->heap + HEAP_SLACK);
          i++) {
