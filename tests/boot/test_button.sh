@@ -28,12 +28,12 @@ session() { "$VCTL" -c "${ENGINE:-emu}:///session" "$@"; }
 trap 'session destroy button >/dev/null 2>&1; rm -rf "$work"' EXIT
 session define "$work/button.xml" || fail "define"
 session start button || fail "start"
-for _ in $(seq 600); do
+for _ in $(seq $((1200 * slow))); do
     grep -qs "visor-guest: waiting for the power button" "$work/out" && break
     sleep 0.1
 done
 expect "visor-guest: waiting for the power button"
-session shutdown button --timeout 60 || fail "shutdown: exit code $?"
+session shutdown button --timeout $((120 * slow)) || fail "shutdown: exit code $?"
 expect "visor-guest: power button pressed"
 expect "reboot: Power down"
 echo "ok: $board"

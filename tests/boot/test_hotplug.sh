@@ -49,7 +49,14 @@ trap 'kill $events 2>/dev/null; vctl destroy plug >/dev/null 2>&1; sleep 0.2; rm
 see "now vda lo"
 vctl events --follow >"$work/events" 2>/dev/null &
 events=$!
-sleep 0.5
+# It listens from when it has said something.
+end=$((SECONDS + 60 * slow))
+until [ -s "$work/events" ]; do
+    [ $SECONDS -lt $end ] || fail "no events"
+    vctl suspend plug >/dev/null && vctl resume plug >/dev/null ||
+        fail "suspend and resume"
+    sleep 0.2
+done
 
 vctl attach-disk plug "$work/b.img" vdb --live >/dev/null || fail "attach-disk"
 see "now vda vdb lo"
@@ -78,12 +85,15 @@ vctl attach-disk plug "$work/b.img" vdb --persistent >/dev/null || fail "again"
 until [ "$(grep -c "now vda vdb lo" "$work/out")" = 2 ]; do sleep 0.1; done
 vctl dumpxml --inactive plug | grep -q "b.img" || fail "--persistent"
 
-sleep 0.3
-kill $events
 for event in "device added: virtio-disk1" "device added: net0" \
     "device removed: virtio-disk1" "device removed: net0"; do
-    grep -qF "$event" "$work/events" || { cat "$work/events"; fail "no event '$event'"; }
+    end=$((SECONDS + 60 * slow))
+    until grep -qF "$event" "$work/events"; do
+        [ $SECONDS -lt $end ] || { cat "$work/events"; fail "no event '$event'"; }
+        sleep 0.1
+    done
 done
+kill $events
 grep -iE "WARNING: CPU|BUG:|Oops|Call Trace|ACPI Error" "$work/out" && fail "the kernel complains"
 vctl destroy plug >/dev/null || fail "destroy"
 vctl start plug >/dev/null || fail "the second start"

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The example programs do what their first comment says."""
 import os
+import select
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../vctl"))
@@ -16,7 +16,7 @@ EXAMPLES = os.environ["EXAMPLES"]
 
 def example(name, *args, **kwargs):
     return subprocess.run([os.path.join(EXAMPLES, name), *args],
-                          capture_output=True, text=True, timeout=60,
+                          capture_output=True, text=True, timeout=300,
                           check=False, **kwargs)
 
 
@@ -40,16 +40,25 @@ class Examples(VctlTest):
 
     def test_stats_and_events(self):
         watcher = subprocess.Popen(
-            [os.path.join(EXAMPLES, "events"), self.uri, "4"],
+            [os.path.join(EXAMPLES, "events"), self.uri, "600"],
             stdout=subprocess.PIPE, text=True)
-        time.sleep(0.5)
+        self.addCleanup(watcher.communicate)
+        self.addCleanup(watcher.kill)
+        while not select.select([watcher.stdout], [], [], 0.05)[0]:
+            self.assertIsNone(watcher.poll())
+            self.define("watched")
+            self.ok("undefine", "watched")
         self.define("ex", "h")
         self.ok("start", "ex")
         r = example("stats", self.uri)
         self.assertIn("ex: running, 1 vCPU(s), 32 MiB", r.stdout)
         self.assertIn("cpu.time", r.stdout)
         self.ok("destroy", "ex")
-        out, _ = watcher.communicate(timeout=30)
+        out = ""
+        while "ex: lifecycle stopped" not in out:
+            line = watcher.stdout.readline()
+            self.assertTrue(line, out)
+            out += line
         for word in ("defined", "started", "stopped"):
             self.assertIn(f"ex: lifecycle {word}", out)
 

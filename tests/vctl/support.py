@@ -37,7 +37,7 @@ class VctlTest(unittest.TestCase):
             self.vctl("destroy", name)
         shutil.rmtree(self.root, ignore_errors=True)
 
-    def vctl(self, *args, uri=None, text=None, timeout=60 * SLOW):
+    def vctl(self, *args, uri=None, text=None, timeout=300 * SLOW):
         return subprocess.run([VCTL, "-c", uri or self.uri, *args],
                               input=text, capture_output=True, text=True,
                               timeout=timeout, check=False)
@@ -63,7 +63,7 @@ class VctlTest(unittest.TestCase):
     def state(self, name):
         return self.json("domstate", name)
 
-    def wait_state(self, name, state, seconds=10):
+    def wait_state(self, name, state, seconds=60):
         end = time.monotonic() + seconds * SLOW
         while time.monotonic() < end:
             now = self.state(name)
@@ -76,7 +76,7 @@ class VctlTest(unittest.TestCase):
         """`vctl events --follow` as JSON, which listens when this returns."""
         watcher = subprocess.Popen(
             [VCTL, "-c", self.uri, "--json", "events", "--follow", "--timeout",
-             str(60 * SLOW)], stdout=subprocess.PIPE, text=True)
+             str(300 * SLOW)], stdout=subprocess.PIPE, text=True)
         while not select.select([watcher.stdout], [], [], 0.05)[0]:
             self.assertIsNone(watcher.poll())
             self.define("watched")
@@ -124,7 +124,7 @@ class Terminal:
         os.close(slave)
         self.output = ""
 
-    def expect(self, text, seconds=20):
+    def expect(self, text, seconds=60):
         end = time.monotonic() + seconds * SLOW
         while text not in self.output:
             left = end - time.monotonic()
@@ -141,7 +141,7 @@ class Terminal:
     def send(self, text):
         os.write(self.master, text.encode())
 
-    def wait(self, seconds=20):
+    def wait(self, seconds=60):
         status = self.process.wait(seconds * SLOW)
         os.close(self.master)
         return status

@@ -24,7 +24,7 @@ class Completion(VctlTest):
             printf '%s\\n' "${COMPREPLY[@]}"
         '''
         r = subprocess.run(["bash", "-uc", script, COMPLETION, VCTL, *words],
-                           capture_output=True, text=True, timeout=30,
+                           capture_output=True, text=True, timeout=300,
                            check=False, cwd="/")
         self.assertEqual(r.stderr, "")
         return r.stdout.split()
