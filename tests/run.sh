@@ -103,7 +103,7 @@ sanitized() {
         export UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1:$options"
         export LSAN_OPTIONS=$options TSAN_OPTIONS=$options
         [ "$sanitizers" != thread ] || export G_SLICE=always-malloc
-        test_in "$dir" --no-suite boot --no-suite lab --timeout-multiplier 5 \
+        test_in "$dir" --no-suite boot --no-suite lab --timeout-multiplier 12 \
             "$@"
         echo "$total_passed $total_failed $total_skipped" >"$dir/run-counts"
     )
