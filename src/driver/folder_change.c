@@ -22,6 +22,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "net/net.h"
 
 enum { REPAIR_WAIT_NS = 1000 * 1000 * 1000 };
 
@@ -299,6 +300,7 @@ static void repair_locked(const vsr_root *root, const char *uuid, int fd)
     end_orphan(uuid, fd, &view);
     if (!view.needs_repair || view.active)
         return;
+    vsr_net_sweep(); /* its links went with it */
     if (view.persistent) {
         view.status.pid = 0;
         if (!vsr_status_write(fd, &view.status, &error))

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
@@ -22,6 +23,7 @@
 #include "driver/native.h"
 #include "driver/setup.h"
 #include "driver/spawn.h"
+#include "net/net.h"
 #include "rpc/client.h"
 #include "xml/domain.h"
 
@@ -422,6 +424,18 @@ static void bury(vsr_root *root, const char *uuid, int folder_fd)
     vsr_root_repair(root, uuid, 0);
 }
 
+/* A bridge of ours goes with its last port, a port with its process, and that
+ * may end a moment after its domain. */
+static void sweep_links(pid_t pid)
+{
+    vsr_autofd pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+    struct pollfd end = { .fd = pidfd, .events = POLLIN };
+
+    if (pidfd >= 0)
+        (void)poll(&end, 1, DESTROY_END_MS);
+    vsr_net_sweep();
+}
+
 bool vsr_session_destroy(vsr_conn *conn, const char *uuid, GError **error)
 {
     vsr_root *root = &vsr_session_of(conn)->root;
@@ -433,8 +447,10 @@ bool vsr_session_destroy(vsr_conn *conn, const char *uuid, GError **error)
     if (!view.active)
         return vsr_fail(error, VISOR_ERR_STATE, "The domain is not running");
     if (ask_to_end(fd) &&
-        vsr_folder_wait_end(fd, vsr_now_ns() + DESTROY_END_MS * MS))
+        vsr_folder_wait_end(fd, vsr_now_ns() + DESTROY_END_MS * MS)) {
+        sweep_links(view.pid);
         return true;
+    }
     vsr_log(VSR_LOG_WARN, "Domain %s: its process does not answer: killed",
             uuid);
     vsr_folder_mark_killed(fd, true); /* for its starter, if it has one still */
@@ -443,6 +459,7 @@ bool vsr_session_destroy(vsr_conn *conn, const char *uuid, GError **error)
                         "Process %d of the domain cannot be killed",
                         (int)view.pid);
     bury(root, uuid, fd);
+    sweep_links(view.pid);
     return true;
 }
 
@@ -498,8 +515,11 @@ bool vsr_session_wait(vsr_conn *conn, const char *uuid, uint32_t states,
             g_propagate_error(error, g_steal_pointer(&cause));
             return false;
         }
-        if ((states & (1u << view.status.state)) != 0)
+        if ((states & (1u << view.status.state)) != 0) {
+            if (view.status.state == VISOR_STATE_SHUTOFF)
+                sweep_links(view.active ? view.pid : 0);
             return true;
+        }
         if (!wait_change(wd < 0 ? -1 : notify, view.active ? view.pid : 0,
                          cancel, deadline, error))
             return false;

@@ -90,7 +90,7 @@ typedef struct {
 
 /* Makes the link, which goes with the last descriptor of it, also after a
  * SIGKILL; a bridge that was made for it stays while it has ports, and goes at
- * the next vsr_net_sweep(). A macvtap link is in a network namespace of its
+ * the next vsr_net_sweep(): when a domain has ended, or one is started. A macvtap link is in a network namespace of its
  * own, which is what makes it go: `ip link` does not show it. ACCESS (no
  * CAP_NET_ADMIN; macvtap: CAP_SYS_ADMIN), NOT_FOUND (the bridge, the lower
  * link), EXISTS (the link's name), CONFIG, NO_SUPPORT (the host's kernel). */
