@@ -68,9 +68,6 @@ void vsr_session_clear_way(vsr_conn *conn, const char *name, const char *uuid);
 /* The definition as it is on disk. NOT_FOUND: the domain is transient. */
 vsr_domain_conf *vsr_session_load_conf(int folder_fd, GError **error);
 
-/* Spawn the process for `conf` in `folder_fd`, under its job lock. */
-bool vsr_session_run(vsr_conn *conn, int folder_fd, const vsr_domain_conf *conf,
-                     uint32_t flags, int *id_out, GError **error);
 /* One call to a running domain's process. `params` is taken. */
 vsr_json *vsr_session_ask(vsr_conn *conn, int folder_fd, const char *method,
                           vsr_json *params, int *fd_out, GError **error);

@@ -96,8 +96,9 @@ static int64_t start_deadline(vsr_conn *conn, const vsr_domain_conf *conf)
                                                          : deadline;
 }
 
-static bool spawn_and_hand_over(vsr_conn *conn, vsr_setup *setup,
-                                int64_t deadline, GError **error)
+/* Its program is loaded while we go on. It waits for `setup`, has nothing until
+ * then, and ends when we hang up. */
+static vsr_rpc_client *spawn_vmm(vsr_conn *conn, GError **error)
 {
     g_autofree char *path = vsr_spawn_find_vmm(conn->vmm_path, error);
     g_autoptr(vsr_rpc_client) client = NULL;
@@ -105,14 +106,24 @@ static bool spawn_and_hand_over(vsr_conn *conn, vsr_setup *setup,
     bool ok;
 
     if (path == NULL)
-        return false;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-        return vsr_fail_errno(error, errno, "Cannot make a socket pair");
+        return NULL;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+        (void)vsr_fail_errno(error, errno, "Cannot make a socket pair");
+        return NULL;
+    }
     client = vsr_rpc_client_new(pair[0]);
     ok = vsr_spawn(path, pair[1], error);
     vsr_close(pair[1]);
-    if (!ok)
-        return false;
+    return ok ? g_steal_pointer(&client) : NULL;
+}
+
+/* Takes the client. */
+static bool hand_over_or_end(vsr_conn *conn, vsr_rpc_client *vmm,
+                             const vsr_setup *setup, int64_t deadline,
+                             GError **error)
+{
+    g_autoptr(vsr_rpc_client) client = vmm;
+
     if (hand_over(vsr_session_of(conn), client, setup, deadline, error))
         return true;
     /* It ends when we hang up; if it cannot, it is killed. */
@@ -124,9 +135,12 @@ static bool spawn_and_hand_over(vsr_conn *conn, vsr_setup *setup,
     return explain(setup, error);
 }
 
-bool vsr_session_run(vsr_conn *conn, int folder_fd, const vsr_domain_conf *conf,
-                     uint32_t flags, int *id_out, GError **error)
+/* Takes the client. */
+static bool run_domain(vsr_conn *conn, vsr_rpc_client *vmm, int folder_fd,
+                       const vsr_domain_conf *conf, uint32_t flags, int *id_out,
+                       GError **error)
 {
+    g_autoptr(vsr_rpc_client) client = vmm;
     vsr_root *root = &vsr_session_of(conn)->root;
     g_autofree char *xml = vsr_domain_xml_format(conf, -1, 0);
     vsr_setup setup = { .xml = xml, .root_fd = root->fd };
@@ -157,7 +171,8 @@ bool vsr_session_run(vsr_conn *conn, int folder_fd, const vsr_domain_conf *conf,
     setup.folder_fd = folder_fd;
     vsr_folder_mark_killed(folder_fd, false);
     setup.paused = (flags & VISOR_START_PAUSED) != 0;
-    ok = spawn_and_hand_over(conn, &setup, start_deadline(conn, conf), error);
+    ok = hand_over_or_end(conn, g_steal_pointer(&client), &setup,
+                          start_deadline(conn, conf), error);
     if (ok)
         vsr_vmm_resources_handed_over(&setup.res);
     vsr_vmm_resources_clear(&setup.res);
@@ -171,6 +186,7 @@ bool vsr_session_start(vsr_conn *conn, const char *uuid, uint32_t flags,
     vsr_view view;
     vsr_autofd fd = vsr_session_open_domain(conn, uuid, &view, error);
     g_autoptr(vsr_domain_conf) conf = NULL;
+    g_autoptr(vsr_rpc_client) client = NULL;
     int job, id = -1;
     bool ok = false;
 
@@ -184,9 +200,12 @@ bool vsr_session_start(vsr_conn *conn, const char *uuid, uint32_t flags,
     if (view.active)
         (void)vsr_fail(error, VISOR_ERR_STATE, "The domain is already active");
     else
+        client = spawn_vmm(conn, error);
+    if (client != NULL)
         conf = vsr_session_load_conf(fd, error);
     if (conf != NULL)
-        ok = vsr_session_run(conn, fd, conf, flags, &id, error);
+        ok = run_domain(conn, g_steal_pointer(&client), fd, conf, flags, &id,
+                        error);
     vsr_folder_unlock(job);
     return ok;
 }
@@ -209,11 +228,15 @@ bool vsr_session_create(vsr_conn *conn, const char *xml, uint32_t flags,
 {
     vsr_root *root = &vsr_session_of(conn)->root;
     g_autoptr(vsr_domain_conf) conf = vsr_native_parse(conn, xml, 0, error);
+    g_autoptr(vsr_rpc_client) client = NULL;
     vsr_autofd fd = -1;
     int lock, job = -1, id = -1;
     bool ok;
 
     if (conf == NULL)
+        return false;
+    client = spawn_vmm(conn, error);
+    if (client == NULL)
         return false;
     vsr_session_clear_way(conn, conf->name, conf->uuid);
     lock = vsr_root_lock(root, vsr_session_deadline(conn), error);
@@ -223,7 +246,8 @@ bool vsr_session_create(vsr_conn *conn, const char *xml, uint32_t flags,
     vsr_folder_unlock(lock);
     if (fd < 0)
         return false;
-    ok = vsr_session_run(conn, fd, conf, flags, &id, error);
+    ok =
+        run_domain(conn, g_steal_pointer(&client), fd, conf, flags, &id, error);
     if (!ok)
         take_back(root, conf, fd);
     vsr_folder_unlock(job);

@@ -37,7 +37,7 @@
 #include "xml/domain.h"
 
 #define SECONDS INT64_C(1000000000)
-enum { STARTER_FD = 3, SETUP_S = 30, GO_S = 600 };
+enum { STARTER_FD = 3, WAIT_S = 600 };
 
 /* --- what happens to the domain ---------------------------------------------- */
 
@@ -404,7 +404,7 @@ static bool wait_go(vmm_process *p, vsr_frame_reader *reader, GError **error)
     int64_t id = 0;
     bool run = false, ok;
 
-    if (!vsr_message_recv(reader, STARTER_FD, vsr_now_ns() + GO_S * SECONDS,
+    if (!vsr_message_recv(reader, STARTER_FD, vsr_now_ns() + WAIT_S * SECONDS,
                           &message, error))
         return false;
     ok = vsr_json_get_int(message.json, "id", 0, INT64_MAX, &id) &&
@@ -586,7 +586,7 @@ int main(int argc, char **argv)
     vsr_frame_reader_init(&reader, VSR_FRAME_FDS);
     if (signal_fd < 0 || p.end_fd < 0)
         return 1;
-    if (vsr_setup_recv(&reader, STARTER_FD, vsr_now_ns() + SETUP_S * SECONDS,
+    if (vsr_setup_recv(&reader, STARTER_FD, vsr_now_ns() + WAIT_S * SECONDS,
                        &p.setup, &setup_id, &error))
         rc = run(&p, &reader, setup_id, signal_fd);
     else
