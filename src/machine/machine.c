@@ -178,8 +178,8 @@ void vsr_machine_free(vsr_machine *machine)
     vsr_loop_free(machine->loop);
     vsr_irqs_free(machine->irqs);
     vsr_bus_free(machine->bus);
-    vsr_mem_free(machine->mem);
     machine->engine->vm_free(machine->vm);
+    vsr_mem_free(machine->mem);
     g_ptr_array_unref(machine->devices);
     g_free((void *)(uintptr_t)machine->config.cpuid);
     for (uint32_t i = 0; machine->power_on && i < machine->config.max_vcpus;

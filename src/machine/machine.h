@@ -86,7 +86,7 @@ vsr_machine *vsr_machine_new(const vsr_machine_config *config,
                              const vsr_machine_events *events, void *opaque,
                              GError **error);
 /* Stops the vCPUs within 100 ms whatever the guest does, frees devices in
- * reverse order, then RAM and the engine's VM. NULL is a no-op. */
+ * reverse order, then the engine's VM and RAM. NULL is a no-op. */
 void vsr_machine_free(vsr_machine *machine);
 
 void vsr_machine_set_load(vsr_machine *machine, vsr_machine_load *load,

@@ -90,14 +90,6 @@ void vsr_mem_free(vsr_mem *mem)
 {
     if (mem == NULL)
         return;
-    for (guint i = mem->regions->len; i-- > 0;) {
-        mem_region *region = mem->regions->pdata[i];
-        vsr_mem_slot slot = slot_of(region);
-
-        if (region->in_engine)
-            (void)mem->engine->mem_remove(mem->vm, &slot);
-        mem_region_unplug_all(mem, region);
-    }
     g_ptr_array_unref(mem->regions);
     g_ptr_array_unref(mem->blocks);
     g_slist_free_full(mem->old_maps, g_free);
@@ -168,7 +160,6 @@ static bool engine_add(vsr_mem *mem, mem_region *region, GError **error)
     vsr_mem_slot slot = slot_of(region);
     int rc = mem->engine->mem_add(mem->vm, &slot);
 
-    region->in_engine = rc == 0;
     if (rc == -ENOSPC)
         return vsr_fail(error, VISOR_ERR_RESOURCE,
                         "Memory '%s': engine '%s' has no memory slot left, its "

@@ -41,6 +41,8 @@ typedef struct {
 /* max_slots: how many regions the engine takes, for messages; 0: unknown. */
 vsr_mem *vsr_mem_new(const vsr_engine_ops *engine, vsr_engine_vm *vm,
                      uint32_t max_slots);
+/* After the engine's VM, with which its slots go: to remove one takes KVM up to
+ * 100 ms on a busy host. */
 void vsr_mem_free(vsr_mem *mem);
 
 /* Allocate `len` bytes (page multiple) and map them at `gpa`. `name` is for

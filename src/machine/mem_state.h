@@ -34,7 +34,6 @@ typedef struct {
     uint64_t offset; /* in the block */
     uint8_t *host;   /* as in pages */
     mem_pages pages;
-    bool in_engine;
     gint touched; /* atomic: it may hold more than zeros */
     /* Spare memory: units that are there or not, each a slot of the engine. */
     uint64_t unit; /* bytes; 0: all of it is there */
