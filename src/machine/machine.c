@@ -239,8 +239,10 @@ bool vsr_machine_reset(vsr_machine *machine, GError **error)
     rc = vsr_mem_clear(machine->mem);
     if (rc < 0)
         return vsr_fail_errno(error, rc, "Cannot clear the memory");
+    /* Also one that is parked: were its TSC another than the others', KVM would
+     * give none of them a clock that is stable. */
     for (uint32_t i = 0; i < machine->config.max_vcpus; i++)
-        if (vsr_machine_vcpu_in_use(machine, i) &&
+        if (machine->power_on != NULL && machine->power_on[i] != NULL &&
             !vcpu_reset(machine, i, 0, error))
             return false;
     g_atomic_int_set(&machine->requested, 0);
