@@ -123,5 +123,5 @@ median() {
 for measure in $measures; do
     awk -v m=$measure -v a="$(median ours $measure)" -v b="$(median qemu $measure)" \
         'BEGIN {printf "%-14s ours %10.2f  qemu %10.2f  %s\n", m, a, b,
-                b > 0 ? sprintf("%.2f times", a / b) : "no number"}'
+                (b > 0 ? sprintf("%.2f times", a / b) : "no number")}'
 done
