@@ -52,8 +52,8 @@ struct vsr_engine_vm {
     int fd;
     uint32_t max_vcpus;
     uint32_t max_slots;
-    size_t run_len; /* of a vCPU's shared page(s) */
-    int signal;     /* of the kick */
+    size_t run_len;      /* of a vCPU's shared page(s) */
+    int signal;          /* of the kick */
     kvm_chips *power_on; /* NULL: there are no chips yet; see lock */
 
     GMutex lock;        /* guards the rest */
