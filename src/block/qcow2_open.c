@@ -433,5 +433,9 @@ bool qcow2_resize(qcow2_image *image, uint64_t bytes, GError **error)
         return vsr_fail_errno(error, rc, "Cannot resize '%s'",
                               image->file->name);
     image->bytes = image->header.bytes = bytes;
+    /* The old table is given back by the first, its counts are written by the
+     * second; else it is a leak after a crash, no more. */
+    for (int i = 0; i < 2 && qcow2_is_dirty(image); i++)
+        (void)qcow2_flush(image, true);
     return true;
 }
