@@ -123,7 +123,8 @@ bool vmm_start_balloon(vsr_vmm *vmm, vsr_device *balloon, GError **error)
     uint64_t ram = vsr_mem_ram_bytes(vmm->machine->mem);
     uint64_t current = vmm->conf->current_memory_kib * VSR_KIB;
 
-    return current >= ram ||
+    /* One that comes later is empty: the guest has what it has. */
+    return vmm->built_ns != 0 || current >= ram ||
            vsr_virtio_balloon_set_target(balloon, ram - current, error);
 }
 

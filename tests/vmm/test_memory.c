@@ -181,6 +181,20 @@ static void what_is_not_current_begins_in_the_balloon(void **state)
     assert_code(&error, VISOR_ERR_STATE, "shut off");
 }
 
+static void a_balloon_that_comes_later_is_empty(void **state)
+{
+    fixture *f = *state;
+
+    f->conf->current_memory_kib = 40 * MIB_KIB;
+    add_balloon(f);
+    start(f);
+    assert_int_equal(target_mib(f), 24);
+    assert_true(vsr_vmm_detach(f->vmm, f->conf->devices->pdata[0], NULL));
+    assert_false(vsr_vmm_has_device(f->vmm, f->conf->devices->pdata[0]));
+    assert_true(attach(f, vsr_device_conf_new(VSR_DEVICE_BALLOON), NULL));
+    assert_int_equal(target_mib(f), 0);
+}
+
 static void only_what_can_go_back_is_in_a_balloon(void **state)
 {
     fixture *f = *state;
@@ -262,6 +276,31 @@ static void a_memory_device_is_asked_for_more_and_less(void **state)
     assert_false(vsr_vmm_has_device(f->vmm, want));
 }
 
+/* Its driver wrote to the eject register though it has memory plugged. */
+static void a_guest_that_lets_go_too_early_loses_it(void **state)
+{
+    fixture *f = *state;
+    g_autoptr(vsr_device_conf) like = memory_conf(16, 16);
+    vsr_mem *mem;
+    uint8_t byte = 'x';
+
+    f->conf->memory_slots = 1;
+    f->conf->max_memory_kib = 128 * MIB_KIB;
+    g_ptr_array_add(f->conf->devices, memory_conf(16, 16));
+    start(f);
+    mem = f->vmm->machine->mem;
+    assert_int_equal(vsr_mem_plug(mem, 4 * VSR_GIB, 16 * VSR_MIB), 0);
+    assert_int_equal(vsr_mem_write(mem, 4 * VSR_GIB, &byte, 1), 0);
+    assert_true(vsr_device_complete(like, NULL));
+    vmm_slot_ejected(f->vmm,
+                     ((vmm_plugged *)f->vmm->plugged->pdata[0])->conf->slot);
+    assert_false(vsr_vmm_has_device(f->vmm, like));
+    assert_int_equal(vsr_mem_plugged(mem, 4 * VSR_GIB, 16 * VSR_MIB), 0);
+    assert_null(vsr_mem_map(mem, 4 * VSR_GIB, 1));
+    assert_true(attach(f, memory_conf(64, 0), NULL));
+    assert_int_equal(memory_info(f, 0).addr, 4 * VSR_GIB);
+}
+
 static void memory_devices_need_room(void **state)
 {
     fixture *f = *state;
@@ -278,9 +317,11 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(without_a_balloon_memory_stays),
         TEST(what_is_not_current_begins_in_the_balloon),
+        TEST(a_balloon_that_comes_later_is_empty),
         TEST(only_what_can_go_back_is_in_a_balloon),
         TEST(memory_devices_have_places_of_their_own),
         TEST(a_memory_device_is_asked_for_more_and_less),
+        TEST(a_guest_that_lets_go_too_early_loses_it),
         TEST(memory_devices_need_room),
     };
 
