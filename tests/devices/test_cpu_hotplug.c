@@ -12,7 +12,7 @@ enum {
     OST_CPU = PORT + VSR_CPUS_OST_CPU,
     OST_EVENT = PORT + VSR_CPUS_OST_EVENT,
     OST_STATUS = PORT + VSR_CPUS_OST_STATUS,
-    GSI = 15,
+    GSI = VSR_GSI_CPUS,
     VCPUS = 5,
     STA = 0x0f,
     CHECK = 1,

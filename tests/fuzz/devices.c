@@ -57,7 +57,7 @@ static vsr_machine *machine_new(void)
     const vsr_acpi_pm_params pm = { .port = 0x600, .sci_gsi = 9 };
     const vsr_acpi_reduced_params reduced = { .port = 0x60c, .gsi = 10 };
     const vsr_cpu_hotplug_params cpus = {
-        .port = 0xae40, .gsi = 15, .vcpus = 9, .ejected = nothing
+        .port = 0xae40, .gsi = 23, .vcpus = 9, .ejected = nothing
     };
     const vsr_i8042_params i8042 = { .keyboard_gsi = 1, .keyboard = true };
     const vsr_firmware_debug_params debug = { 0 };

@@ -22,7 +22,7 @@ enum { PAGE = 4096 };
 /* Pins no other device wants: those above 15 first, for they share with
  * nobody on a board without PCI; then free ISA pins. */
 static const uint8_t mmio_gsis[] = {
-    16, 17, 18, 19, 20, 21, 22, 23, 5, 6, 7, 10, 11, 12, 13, 14,
+    16, 17, 18, 19, 20, 21, 22, 5, 6, 7, 10, 11, 12, 13, 14, 15,
 };
 
 /* A micro board has it only if there is something to come: it costs a start the

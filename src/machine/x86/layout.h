@@ -107,7 +107,8 @@ enum {
     VSR_GSI_RTC = 8,
     VSR_GSI_SCI = 9, /* reduced hardware: the Generic Event Device */
     VSR_GSI_HOTPLUG = 10, /* pci board: the slots' Generic Event Device */
-    VSR_GSI_CPUS = 15, /* the processors' Generic Event Device */
+    VSR_GSI_CPUS = 23, /* the processors' Generic Event Device: none of the
+                          PIC's, which a micro board's guest leaves alone */
     VSR_GSI_PCI_FIRST = 16, /* INTA..INTD swizzle over 16..19 */
     VSR_GSI_VIRTIO_FIRST = 5, /* micro board: see virtio_gsi() */
 };
