@@ -95,8 +95,14 @@ bool kvm_chips_need(vsr_engine_vm *vm, GError **error)
     return ok;
 }
 
+/* The slave PIC before the master: what waits there would be passed on as KVM
+ * looks at both after each, and a guest that leaves the PICs alone would get it
+ * as an interrupt without a sense. */
 int kvm_chips_reset(vsr_engine_vm *vm)
 {
+    static const uint8_t order[KVM_CHIPS] = { KVM_IRQCHIP_PIC_SLAVE,
+                                              KVM_IRQCHIP_PIC_MASTER,
+                                              KVM_IRQCHIP_IOAPIC };
     kvm_chips state;
     int rc;
 
@@ -105,7 +111,7 @@ int kvm_chips_reset(vsr_engine_vm *vm)
     state = *vm->power_on;
     rc = kvm_ioctl(vm->fd, KVM_SET_PIT2, &state.pit);
     for (uint32_t i = 0; i < KVM_CHIPS && rc >= 0; i++)
-        rc = kvm_ioctl(vm->fd, KVM_SET_IRQCHIP, &state.chip[i]);
+        rc = kvm_ioctl(vm->fd, KVM_SET_IRQCHIP, &state.chip[order[i]]);
     return MIN(rc, 0);
 }
 
