@@ -4,7 +4,7 @@
 XML and vctl in session mode (thus in the sandbox), under Debian's drivers: each
 is used, from both sides; and after a power cycle the disks have what was
 written. The generic kernel: the cloud kernel has no 9P. prepare: makes the
-guest, for a lab, where that would take long."""
+guest, for a lab, where that would take long; with the kernel unpacked."""
 import hashlib
 import os
 import re
@@ -65,6 +65,10 @@ def must(*command):
 def is_newer(path, *sources):
     return os.path.exists(path) and all(
         os.path.getmtime(path) > os.path.getmtime(s) for s in sources)
+
+
+def kernel_elf(kernel):
+    return os.path.join(GUEST_DIR, os.path.basename(kernel) + ".elf")
 
 
 def make_guest(tool):
@@ -272,6 +276,8 @@ def prepare(work):
 
 def run(vctl, tool, board, work):
     kernel, initrd = make_guest(tool)
+    if ENGINE == "kvm" and is_newer(kernel_elf(kernel), kernel):
+        kernel = kernel_elf(kernel)
     with open(shutil.which("busybox"), "rb") as f:
         busybox = f.read()
     prepare(work)
@@ -320,7 +326,11 @@ def run(vctl, tool, board, work):
 def main():
     vctl, tool, what = sys.argv[1:4]
     if what == "prepare":
-        make_guest(tool)
+        kernel = make_guest(tool)[0]
+        elf = kernel_elf(kernel)
+        if not is_newer(elf, kernel):
+            must(f"{GUESTS}/extract-vmlinux.py", kernel, elf + ".tmp")
+            os.rename(elf + ".tmp", elf)
         return
     with tempfile.TemporaryDirectory(prefix="visor-devices-") as folder:
         run(vctl, tool, what, folder)
