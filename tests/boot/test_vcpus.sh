@@ -82,7 +82,7 @@ vctl setvcpus vcpus 3 --live >/dev/null || fail "setvcpus 3, after the refusal"
 see 2 "now 3 CPU(s)"
 there_are 3
 
-grep -iE "WARNING: CPU|BUG:|Oops|Call Trace|ACPI (BIOS )?Error|TSC unstable" "$work/out" &&
+grep -iE "WARNING: CPU|BUG:|Oops|Call Trace|ACPI (BIOS )?Error|TSC warp" "$work/out" &&
     fail "the kernel complains"
 vctl dumpxml --inactive vcpus | grep -q "current='1'" || fail "the definition changed"
 vctl destroy vcpus >/dev/null || fail "destroy"
