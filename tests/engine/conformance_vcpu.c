@@ -305,7 +305,8 @@ void the_tsc_counts_and_stands_still(void **state)
     LOAD(b, guest_tsc, box_long_mode);
     assert_int_equal(box_run(b, 0), VSR_RUN_KICKED);
     assert_true(box_peek(b, 0x3008, 8) > box_peek(b, 0x3000, 8));
-    if (b->ops->vm_pause == NULL || b->ops->vcpu_tsc == NULL)
+    if (b->ops->vm_pause == NULL || b->ops->vcpu_tsc == NULL ||
+        b->caps.tsc_hz == 0) /* KVM does not say how fast it is */
         return;
     first = b->ops->vcpu_tsc(b->vcpu[0]);
     assert_true(first >= box_peek(b, 0x3008, 8));
