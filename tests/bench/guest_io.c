@@ -4,7 +4,8 @@
  * and its network, so that the numbers of two hypervisors come from the same
  * code; and the network's other end, on the host.
  *
- *   guest_io disk PATH rand|seq BYTES DEPTH SECONDS   reads, past the cache
+ *   guest_io disk PATH rand|seq BYTES DEPTH SECONDS   reads, past the cache;
+ *                                                     "N reads": that many
  *   guest_io tcp ADDRESS PORT send|receive SECONDS
  *   guest_io listen ADDRESS PORT                      until it is ended
  *
@@ -19,13 +20,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <linux/fs.h>
 
 enum { DEPTH_MAX = 128, CHUNK = 128 << 10 };
 
@@ -60,8 +58,9 @@ static uint64_t next_block(order *o)
 
 static int disk(char **arg)
 {
-    uint64_t bytes = strtoull(arg[2], NULL, 0), size = 0, done = 0;
+    uint64_t bytes = strtoull(arg[2], NULL, 0), size, done = 0;
     unsigned depth = (unsigned)atoi(arg[3]);
+    uint64_t most = strstr(arg[4], "reads") ? strtoull(arg[4], NULL, 0) : 0;
     double seconds = atof(arg[4]), start, end;
     struct io_event events[DEPTH_MAX];
     struct iocb cbs[DEPTH_MAX], *list[DEPTH_MAX];
@@ -70,8 +69,9 @@ static int disk(char **arg)
     int fd = open(arg[0], O_RDONLY | O_DIRECT);
     void *memory;
 
-    if (fd < 0 || ioctl(fd, BLKGETSIZE64, &size) < 0)
+    if (fd < 0)
         return fail(arg[0]);
+    size = (uint64_t)lseek(fd, 0, SEEK_END);
     if (depth == 0 || depth > DEPTH_MAX || bytes == 0 || bytes > size)
         return fail("arguments");
     o.blocks = size / bytes;
@@ -105,7 +105,7 @@ static int disk(char **arg)
         end = now();
         if (syscall(SYS_io_submit, context, n, list) != n)
             return fail("io_submit");
-    } while (end - start < seconds);
+    } while (most > 0 ? done < most : end - start < seconds);
     printf("%.0f\n", (double)done / (end - start));
     return 0;
 }
@@ -121,12 +121,11 @@ static struct sockaddr_in address(char **arg)
     return a;
 }
 
-static char chunk[CHUNK];
-
 /* Until the peer ends, or the time is over: bytes. */
 static uint64_t pump(int fd, int sends, double seconds)
 {
     double end = now() + seconds;
+    char *chunk = calloc(1, CHUNK);
     uint64_t sum = 0;
     ssize_t n;
 
@@ -135,6 +134,7 @@ static uint64_t pump(int fd, int sends, double seconds)
                   : recv(fd, chunk, CHUNK, 0);
         sum += n > 0 ? (uint64_t)n : 0;
     } while (n > 0 && (seconds <= 0 || now() < end));
+    free(chunk);
     return sum;
 }
 
