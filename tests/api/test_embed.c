@@ -501,7 +501,7 @@ static void *end_at_once(void *opaque)
     g_autofree char *name = g_strdup_printf("t%p", (void *)g_thread_self());
     g_autofree char *xml = domain_xml(name, NULL, "p", "null", NULL);
 
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 8; i++) {
         visor_domain *dom = NULL;
 
         OK(visor_domain_create_xml(conn, xml, 0, &dom, &err));
