@@ -375,24 +375,14 @@ static void balloon_reset(vsr_device *device)
     vsr_virtio_reset(&to_balloon(device)->base);
 }
 
-static void balloon_quiesce(vsr_device *device)
-{
-    vsr_virtio_quiesce(&to_balloon(device)->base);
-}
-
-static void balloon_unquiesce(vsr_device *device)
-{
-    vsr_virtio_unquiesce(&to_balloon(device)->base);
-}
-
 const vsr_device_class vsr_virtio_balloon_class = {
     .name = "virtio-balloon",
     .instance_size = sizeof(virtio_balloon),
     .init = balloon_init,
     .fini = balloon_fini,
     .reset = balloon_reset,
-    .quiesce = balloon_quiesce,
-    .unquiesce = balloon_unquiesce,
+    .quiesce = vsr_virtio_quiesce,
+    .unquiesce = vsr_virtio_unquiesce,
 };
 
 /* --- for the owner ----------------------------------------------------------------------- */

@@ -298,7 +298,7 @@ static void vblk_quiesce(vsr_device *device)
 {
     virtio_blk *blk = vblk_of(device);
 
-    vsr_virtio_quiesce(&blk->base);
+    vsr_virtio_quiesce(device);
     g_mutex_lock(&device->lock);
     vblk_drain(blk);
     g_mutex_unlock(&device->lock);
@@ -311,7 +311,7 @@ static void vblk_unquiesce(vsr_device *device)
     g_mutex_lock(&device->lock);
     blk->halted = false;
     g_mutex_unlock(&device->lock);
-    vsr_virtio_unquiesce(&blk->base);
+    vsr_virtio_unquiesce(device);
 }
 
 const vsr_device_class vsr_virtio_blk_class = {

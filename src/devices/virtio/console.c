@@ -507,22 +507,12 @@ static void console_reset(vsr_device *device)
     vsr_virtio_reset(&to_console(device)->base);
 }
 
-static void console_quiesce(vsr_device *device)
-{
-    vsr_virtio_quiesce(&to_console(device)->base);
-}
-
-static void console_unquiesce(vsr_device *device)
-{
-    vsr_virtio_unquiesce(&to_console(device)->base);
-}
-
 const vsr_device_class vsr_virtio_console_class = {
     .name = "virtio-console",
     .instance_size = sizeof(virtio_console),
     .init = console_init,
     .fini = console_fini,
     .reset = console_reset,
-    .quiesce = console_quiesce,
-    .unquiesce = console_unquiesce,
+    .quiesce = vsr_virtio_quiesce,
+    .unquiesce = vsr_virtio_unquiesce,
 };

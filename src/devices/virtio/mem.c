@@ -283,24 +283,14 @@ static void mem_reset(vsr_device *device)
     g_mutex_unlock(&device->lock);
 }
 
-static void mem_quiesce(vsr_device *device)
-{
-    vsr_virtio_quiesce(&to_mem(device)->base);
-}
-
-static void mem_unquiesce(vsr_device *device)
-{
-    vsr_virtio_unquiesce(&to_mem(device)->base);
-}
-
 const vsr_device_class vsr_virtio_mem_class = {
     .name = "virtio-mem",
     .instance_size = sizeof(virtio_mem),
     .init = mem_init,
     .fini = mem_fini,
     .reset = mem_reset,
-    .quiesce = mem_quiesce,
-    .unquiesce = mem_unquiesce,
+    .quiesce = vsr_virtio_quiesce,
+    .unquiesce = vsr_virtio_unquiesce,
 };
 
 /* --- for the owner ------------------------------------------------------------------ */

@@ -363,7 +363,7 @@ static void net_quiesce(vsr_device *device)
 {
     virtio_net *n = net_of(device);
 
-    vsr_virtio_quiesce(&n->base);
+    vsr_virtio_quiesce(device);
     g_mutex_lock(&device->lock);
     for (uint32_t i = 0; i < n->pairs; i++)
         net_rx_release(n, i);
@@ -372,7 +372,7 @@ static void net_quiesce(vsr_device *device)
 
 static void net_unquiesce(vsr_device *device)
 {
-    vsr_virtio_unquiesce(&net_of(device)->base);
+    vsr_virtio_unquiesce(device);
 }
 
 const vsr_device_class vsr_virtio_net_class = {

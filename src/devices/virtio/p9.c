@@ -243,13 +243,8 @@ static void p9_reset(vsr_device *device)
 
 static void p9_quiesce(vsr_device *device)
 {
-    vsr_virtio_quiesce(&to_9p(device)->base);
+    vsr_virtio_quiesce(device);
     wait_idle(to_9p(device));
-}
-
-static void p9_unquiesce(vsr_device *device)
-{
-    vsr_virtio_unquiesce(&to_9p(device)->base);
 }
 
 const vsr_device_class vsr_virtio_9p_class = {
@@ -259,5 +254,5 @@ const vsr_device_class vsr_virtio_9p_class = {
     .fini = p9_fini,
     .reset = p9_reset,
     .quiesce = p9_quiesce,
-    .unquiesce = p9_unquiesce,
+    .unquiesce = vsr_virtio_unquiesce,
 };

@@ -178,22 +178,12 @@ static void rng_reset(vsr_device *device)
     vsr_virtio_reset(&to_rng(device)->base);
 }
 
-static void rng_quiesce(vsr_device *device)
-{
-    vsr_virtio_quiesce(&to_rng(device)->base);
-}
-
-static void rng_unquiesce(vsr_device *device)
-{
-    vsr_virtio_unquiesce(&to_rng(device)->base);
-}
-
 const vsr_device_class vsr_virtio_rng_class = {
     .name = "virtio-rng",
     .instance_size = sizeof(virtio_rng),
     .init = rng_init,
     .fini = rng_fini,
     .reset = rng_reset,
-    .quiesce = rng_quiesce,
-    .unquiesce = rng_unquiesce,
+    .quiesce = vsr_virtio_quiesce,
+    .unquiesce = vsr_virtio_unquiesce,
 };

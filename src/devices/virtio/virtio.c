@@ -348,15 +348,19 @@ void vsr_virtio_fini(vsr_virtio *v)
     g_clear_pointer(&v->transport_state, g_free);
 }
 
-void vsr_virtio_quiesce(vsr_virtio *v)
+void vsr_virtio_quiesce(vsr_device *device)
 {
+    vsr_virtio *v = (vsr_virtio *)(void *)device;
+
     g_mutex_lock(&v->device.lock);
     v->quiesced = true;
     g_mutex_unlock(&v->device.lock);
 }
 
-void vsr_virtio_unquiesce(vsr_virtio *v)
+void vsr_virtio_unquiesce(vsr_device *device)
 {
+    vsr_virtio *v = (vsr_virtio *)(void *)device;
+
     g_mutex_lock(&v->device.lock);
     v->quiesced = false;
     for (uint32_t i = 0; i < v->n_queues; i++)

@@ -156,9 +156,10 @@ void vsr_virtio_fini(vsr_virtio *v);
 /* The machine's reset. */
 void vsr_virtio_reset(vsr_virtio *v);
 /* Between them nothing is kicked(); what the driver asked meanwhile comes after
- * that. What is in flight is the device's to wait for. */
-void vsr_virtio_quiesce(vsr_virtio *v);
-void vsr_virtio_unquiesce(vsr_virtio *v);
+ * that. What is in flight is the device's to wait for. A class may have them as they
+ * are: its instances begin with their vsr_virtio. */
+void vsr_virtio_quiesce(vsr_device *device);
+void vsr_virtio_unquiesce(vsr_device *device);
 
 static inline bool vsr_virtio_has(const vsr_virtio *v, uint64_t feature)
 {

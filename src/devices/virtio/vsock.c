@@ -450,16 +450,6 @@ static void vsock_reset_device(vsr_device *device)
     vsr_virtio_reset(&to_vsock(device)->base);
 }
 
-static void vsock_quiesce(vsr_device *device)
-{
-    vsr_virtio_quiesce(&to_vsock(device)->base);
-}
-
-static void vsock_unquiesce(vsr_device *device)
-{
-    vsr_virtio_unquiesce(&to_vsock(device)->base);
-}
-
 /* --- for the owner ---------------------------------------------------------------------- */
 
 bool vsr_virtio_vsock_set_cid(vsr_device *device, uint32_t cid, GError **error)
@@ -509,6 +499,6 @@ const vsr_device_class vsr_virtio_vsock_class = {
     .init = vsock_init,
     .fini = vsock_fini,
     .reset = vsock_reset_device,
-    .quiesce = vsock_quiesce,
-    .unquiesce = vsock_unquiesce,
+    .quiesce = vsr_virtio_quiesce,
+    .unquiesce = vsr_virtio_unquiesce,
 };
