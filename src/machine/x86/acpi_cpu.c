@@ -102,15 +102,9 @@ static void notify_method(vsr_aml *aml, uint32_t n)
 
 static void event_device(vsr_aml *aml)
 {
-    vsr_aml_mark mark = vsr_aml_open_device(aml, "CGED"), method, loop;
-    GByteArray *res = g_byte_array_new();
+    vsr_aml_mark mark = vsr_acpi_open_events(aml, "CGED", 2, VSR_GSI_CPUS);
+    vsr_aml_mark method, loop;
 
-    vsr_aml_name(aml, "_HID");
-    vsr_aml_string(aml, "ACPI0013");
-    vsr_aml_name(aml, "_UID");
-    vsr_aml_int(aml, 2);
-    vsr_aml_res_interrupt(res, VSR_GSI_CPUS, false);
-    vsr_aml_crs(aml, res);
     method = vsr_aml_open_serialized(aml, "_EVT", 1);
     vsr_aml_load_local(aml, "CPEV", 0);
     loop = vsr_aml_open_while(aml);

@@ -120,23 +120,31 @@ static void virtio_mmio(vsr_aml *aml, const vsr_board *board)
     }
 }
 
+vsr_aml_mark vsr_acpi_open_events(vsr_aml *aml, const char *name, uint32_t uid,
+                                  uint32_t gsi)
+{
+    vsr_aml_mark mark = vsr_aml_open_device(aml, name);
+    GByteArray *res = g_byte_array_new();
+
+    vsr_aml_name(aml, "_HID");
+    vsr_aml_string(aml, "ACPI0013");
+    vsr_aml_name(aml, "_UID");
+    vsr_aml_int(aml, uid);
+    vsr_aml_res_interrupt(res, gsi, false);
+    vsr_aml_crs(aml, res);
+    return mark;
+}
+
 /* Without an SCI, events come through the Generic Event Device: its interrupt
  * has _EVT run, which finds out what happened. */
 static void event_device(vsr_aml *aml)
 {
-    GByteArray *res = g_byte_array_new();
     vsr_aml_mark mark, method, condition;
 
     mark = open_device(aml, "PWRB", "PNP0C0C", 0);
     vsr_aml_close(aml, mark);
 
-    mark = vsr_aml_open_device(aml, "GED");
-    vsr_aml_name(aml, "_HID");
-    vsr_aml_string(aml, "ACPI0013");
-    vsr_aml_name(aml, "_UID");
-    vsr_aml_int(aml, 0);
-    vsr_aml_res_interrupt(res, VSR_GSI_SCI, false);
-    vsr_aml_crs(aml, res);
+    mark = vsr_acpi_open_events(aml, "GED", 0, VSR_GSI_SCI);
     vsr_aml_io_byte(aml, "EREG", "EVNT", VSR_PORT_PM + VSR_REDUCED_EVENTS);
     method = vsr_aml_open_method(aml, "_EVT", 1);
     condition = vsr_aml_open_if_bits(aml, "EVNT", VSR_REDUCED_EVENT_BUTTON);

@@ -9,6 +9,11 @@
 /* phys_bits: where the 64-bit PCI window may end. */
 void vsr_acpi_dsdt(vsr_aml *aml, const vsr_board *board, uint32_t phys_bits);
 
+/* A Generic Event Device that hears of `gsi`, open for its _EVT (ACPI 6.5,
+ * 5.6.9). */
+vsr_aml_mark vsr_acpi_open_events(vsr_aml *aml, const char *name, uint32_t uid,
+                                  uint32_t gsi);
+
 /* acpi_cpu.c */
 void vsr_acpi_processors(vsr_aml *aml, const vsr_board *board);
 /* acpi_hotplug.c: inside of PCI0; beside it. */

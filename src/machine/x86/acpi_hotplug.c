@@ -62,15 +62,9 @@ static void notify_slots(vsr_aml *aml, const char *word, uint8_t local,
 
 void vsr_acpi_slot_events(vsr_aml *aml)
 {
-    vsr_aml_mark mark = vsr_aml_open_device(aml, "HGED"), method;
-    GByteArray *res = g_byte_array_new();
+    vsr_aml_mark mark = vsr_acpi_open_events(aml, "HGED", 1, VSR_GSI_HOTPLUG);
+    vsr_aml_mark method;
 
-    vsr_aml_name(aml, "_HID");
-    vsr_aml_string(aml, "ACPI0013");
-    vsr_aml_name(aml, "_UID");
-    vsr_aml_int(aml, 1);
-    vsr_aml_res_interrupt(res, VSR_GSI_HOTPLUG, false);
-    vsr_aml_crs(aml, res);
     method = vsr_aml_open_method(aml, "_EVT", 1);
     notify_slots(aml, "\\_SB.PCI0.HPUP", 0, NOTIFY_CHECK);
     notify_slots(aml, "\\_SB.PCI0.HPDN", 1, NOTIFY_EJECT);
