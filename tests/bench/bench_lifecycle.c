@@ -8,34 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include <visor/visor.h>
+#include "bench_api.h"
 
 enum { ROUNDS = 5, DOMAINS = 1000 };
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static void check(int rc, visor_error *err, const char *what)
-{
-    if (rc >= 0)
-        return;
-    fprintf(stderr, "%s: %s\n", what, visor_error_get_message(err));
-    exit(1);
-}
-#define CHECK(call)                  \
-    do {                             \
-        visor_error *err = NULL;     \
-        int check_rc = (call);       \
-                                     \
-        check(check_rc, err, #call); \
-    } while (0)
 
 static void make_xml(char *xml, size_t size, const char *kernel, int n)
 {

@@ -10,34 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include <visor/visor.h>
+#include "bench_api.h"
 
 enum { ROUNDS = 5, MOST = 1000 };
-
-static double now_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
-
-static void check(int rc, visor_error *err, const char *what)
-{
-    if (rc >= 0)
-        return;
-    fprintf(stderr, "%s: %s\n", what, visor_error_get_message(err));
-    exit(1);
-}
-#define CHECK(call)                  \
-    do {                             \
-        visor_error *err = NULL;     \
-        int check_rc = (call);       \
-                                     \
-        check(check_rc, err, #call); \
-    } while (0)
 
 /* --- the calls ------------------------------------------------------------------ */
 
@@ -129,10 +105,10 @@ static void measure(const char *name, void (*fn)(visor_domain *),
 
     for (int round = 0; round < rounds; round++) {
         for (int i = 0; i < n; i++) {
-            double start = now_ms();
+            double start = now();
 
             fn(doms[i]);
-            took[count++] = now_ms() - start;
+            took[count++] = (now() - start) * 1e3;
         }
     }
     qsort(took, (size_t)count, sizeof(took[0]), compare);
