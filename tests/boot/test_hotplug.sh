@@ -47,7 +47,9 @@ vctl define "$work/domain.xml" >/dev/null || fail "define"
 vctl start plug >/dev/null || fail "start"
 trap 'kill $events 2>/dev/null; vctl destroy plug >/dev/null 2>&1; sleep 0.2; rm -rf "$work"' EXIT
 see "now vda lo"
-vctl events --follow >"$work/events" 2>/dev/null &
+# Not by the function: the number would be that of a shell around it.
+"$VCTL" -c "${ENGINE:-emu}:///session?root=$work/root" events --follow \
+    >"$work/events" 2>/dev/null &
 events=$!
 # It listens from when it has said something.
 end=$((SECONDS + 60 * slow))
